@@ -1,0 +1,93 @@
+// Packet: PACKET_WIDTH neighbouring complex slow-time samples of one pixel or channel sample, interleaved (re, im).
+// On the GPU a thread carries one (or a few) and neighbouring threads hold neighbouring samples, so loads coalesce; on
+// the CPU a thread carries the whole ensemble (or 32 of it) in vector registers. The kernel's text is the same.
+// Memory holds packets back to back, aligned to 8 bytes.
+#pragma once
+#include "kernel.cuh"
+
+#ifdef __CUDACC__
+
+struct Packet {
+  float2 sample[PACKET_WIDTH];
+};
+
+#define TF_EACH_SAMPLE _Pragma("unroll") for (int i = 0; i < PACKET_WIDTH; ++i)
+
+TF_INLINE Packet packet_zero() {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(0.f, 0.f);
+  return p;
+}
+TF_INLINE Packet packet_load(const float2* at) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = at[i];
+  return p;
+}
+TF_INLINE void packet_store(float2* at, const Packet& p) {
+  TF_EACH_SAMPLE at[i] = p.sample[i];
+}
+TF_INLINE Packet operator+(const Packet& a, const Packet& b) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(a.sample[i].x + b.sample[i].x, a.sample[i].y + b.sample[i].y);
+  return p;
+}
+TF_INLINE Packet operator-(const Packet& a, const Packet& b) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(a.sample[i].x - b.sample[i].x, a.sample[i].y - b.sample[i].y);
+  return p;
+}
+TF_INLINE Packet operator*(float weight, const Packet& b) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(weight * b.sample[i].x, weight * b.sample[i].y);
+  return p;
+}
+// a + j b
+TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(a.sample[i].x - b.sample[i].y, a.sample[i].y + b.sample[i].x);
+  return p;
+}
+
+#else
+
+// clang and GCC split a vector wider than the machine's into registers.
+typedef float packet_vector __attribute__((vector_size(8 * PACKET_WIDTH)));
+typedef float packet_memory __attribute__((vector_size(8 * PACKET_WIDTH), aligned(8), may_alias));
+
+struct Packet {
+  packet_vector v;
+};
+
+TF_INLINE Packet packet_zero() { return {packet_vector{}}; }
+TF_INLINE Packet packet_load(const float2* at) { return {*reinterpret_cast<const packet_memory*>(at)}; }
+TF_INLINE void packet_store(float2* at, const Packet& p) { *reinterpret_cast<packet_memory*>(at) = p.v; }
+TF_INLINE Packet operator+(const Packet& a, const Packet& b) { return {a.v + b.v}; }
+TF_INLINE Packet operator-(const Packet& a, const Packet& b) { return {a.v - b.v}; }
+TF_INLINE Packet operator*(float weight, const Packet& b) { return {weight * b.v}; }
+TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
+  Packet p = a;
+  for (int i = 0; i < PACKET_WIDTH; ++i) {
+    p.v[2 * i] -= b.v[2 * i + 1];
+    p.v[2 * i + 1] += b.v[2 * i];
+  }
+  return p;
+}
+
+#endif
+
+TF_INLINE Packet& operator+=(Packet& a, const Packet& b) { return a = a + b; }
+
+// The first `count` samples at `at`, the rest zero; and the first `count` samples stored.
+TF_INLINE Packet packet_load_part(const float2* at, int count) {
+  if (count >= PACKET_WIDTH) return packet_load(at);
+  float2 part[PACKET_WIDTH];
+  for (int i = 0; i < PACKET_WIDTH; ++i) part[i] = i < count ? at[i] : make_float2(0.f, 0.f);
+  return packet_load(part);
+}
+TF_INLINE void packet_store_part(float2* at, const Packet& p, int count) {
+  if (count >= PACKET_WIDTH) return packet_store(at, p);
+  float2 part[PACKET_WIDTH];
+  packet_store(part, p);
+  for (int i = 0; i < PACKET_WIDTH; ++i)
+    if (i < count) at[i] = part[i];
+}
