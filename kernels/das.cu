@@ -60,7 +60,7 @@ TF_INLINE float aperture_position(float dx, float dz, float sine, float cosine, 
   return depth > 0.f ? fabsf(lateral) * inverse_half_aperture / depth : 2.f;
 }
 
-TF_KERNEL(das_aperture, const DasParams p, const float* __restrict__ pixel_x, const float* __restrict__ pixel_z,
+TF_PACKET_KERNEL(das_aperture, const DasParams p, const float* __restrict__ pixel_x, const float* __restrict__ pixel_z,
           const float* __restrict__ elements, int2* __restrict__ range, float* __restrict__ scale) {
   const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
   if (pixel >= p.n_x * p.n_z) return;

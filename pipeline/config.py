@@ -1,0 +1,229 @@
+"""Every setting of the chain: frozen dataclasses, one per stage, read from and written to TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from trueflow.pipeline.errors import TrueflowError, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "BeamformConfig", "ClutterConfig", "Config", "DealiasConfig", "DemodulateConfig", "DisplayConfig",
+    "DopplerConfig", "GridConfig", "MaskConfig", "PersistenceConfig",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GridConfig:
+    """Pixels. What is not given follows from the probe and the recorded depth.
+
+    Cartesian for linear and phased arrays, polar for convex arrays and for phased arrays with diverging waves.
+    """
+
+    kind: Literal["auto", "cartesian", "polar"] = "auto"
+    n_x: int | None = None
+    n_z: int | None = None
+    x_min_m: float | None = None
+    x_max_m: float | None = None
+    z_min_m: float | None = None
+    z_max_m: float | None = None
+    angle_min_rad: float | None = None
+    angle_max_rad: float | None = None
+    spacing_wavelengths: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DemodulateConfig:
+    """Band filter, mixing and decimation of channel RF."""
+
+    bandwidth_fraction: float | None = None
+    decimation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BeamformConfig:
+    """Delay-and-sum."""
+
+    f_number: float = 1.4
+    window: Literal["boxcar", "hann", "tukey"] = "tukey"
+    tukey_taper: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ClutterConfig:
+    """Slow-time high-pass ("wall filter"). Names: see `trueflow.pipeline.clutter`."""
+
+    name: str = "auto"
+    order: int = 1
+    cutoff_fraction: float = 0.1
+    initialization: Literal["zero", "step", "projection"] = "projection"
+    keep_state: bool = False
+    rank_low: int = 1
+    rank_high: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DopplerConfig:
+    """Lag-one autocorrelation (Kasai et al. 1985) and the spatial averaging of R1 and R0 before the argument."""
+
+    lag: int = 1
+    average_z: int = 3
+    average_x: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PersistenceConfig:
+    """Recursive average of R0 and R1 over frames; 0 is none, 0.9 is slow."""
+
+    factor: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MaskConfig:
+    """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed."""
+
+    power_db: float = -30.0
+    coherence: float = 0.3
+    velocity_fraction: float = 0.0
+    speck_radius: int = 2
+    speck_fraction: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DealiasConfig:
+    """Which dealiaser runs. Names: see `trueflow.pipeline.dealias`."""
+
+    name: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayConfig:
+    """How exported pictures look; the numbers do not depend on it."""
+
+    dynamic_range_db: float = 60.0
+    gain_db: float = 0.0
+    scale_m_s: float | None = None
+    baseline_m_s: float = 0.0
+    color_map: str = "red_blue"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of the chain.
+
+    Examples
+    --------
+    >>> Config.parse({"clutter": {"name": "polynomial", "order": 2}}).clutter.order
+    2
+    """
+
+    grid: GridConfig = field(default_factory=GridConfig)
+    demodulate: DemodulateConfig = field(default_factory=DemodulateConfig)
+    beamform: BeamformConfig = field(default_factory=BeamformConfig)
+    clutter: ClutterConfig = field(default_factory=ClutterConfig)
+    doppler: DopplerConfig = field(default_factory=DopplerConfig)
+    persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    dealias: DealiasConfig = field(default_factory=DealiasConfig)
+    display: DisplayConfig = field(default_factory=DisplayConfig)
+
+    @classmethod
+    def parse(cls, tables: dict[str, Any], *, where: str = "config") -> Config:
+        """A config from nested tables; unknown keys are answered with the nearest known one."""
+        sections = {f.name: f for f in dataclasses.fields(cls)}
+        parsed = {}
+        for name, table in tables.items():
+            if name not in sections:
+                raise TrueflowError("unknown section", where=f"{where} [{name}]", advice=nearest(name, sections))
+            if not isinstance(table, dict):
+                raise TrueflowError("not a section", where=f"{where} [{name}]", found=table, expected="key = value lines")
+            section = typing.cast("type[Any]", sections[name].default_factory)
+            parsed[name] = _parse_section(section, table, where=f"{where} [{name}]")
+        return cls(**parsed)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """A config from a TOML file."""
+        try:
+            with open(path, "rb") as file:
+                tables = tomllib.load(file)
+        except OSError as error:
+            raise TrueflowError("cannot be read", where=str(path), found=error.strerror) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise TrueflowError("not TOML", where=str(path), found=str(error)) from error
+        return cls.parse(tables, where=str(path))
+
+    def override(self, settings: typing.Iterable[str]) -> Config:
+        """A copy with `section.key=value` settings applied; values are written as in TOML, strings may be bare."""
+        tables = self.to_tables()
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            section, dot, name = key.strip().partition(".")
+            if not equals or not dot:
+                raise TrueflowError("not a setting", where="--set", found=repr(setting), expected="section.key=value")
+            text = text.strip()
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                value = text
+            table = tables.setdefault(section, {})
+            if text in ("", "none") and name != "name":
+                table.pop(name, None)
+            else:
+                table[name] = value
+        return type(self).parse(tables, where="--set")
+
+    def to_tables(self) -> dict[str, dict[str, Any]]:
+        """Nested tables; settings that are None (follow from the data) are left out."""
+        return {
+            section: {key: value for key, value in table.items() if value is not None}
+            for section, table in dataclasses.asdict(self).items()
+        }
+
+    def to_toml(self) -> str:
+        """TOML that `load` reads back to an equal config."""
+        return tomli_w.dumps(self.to_tables())
+
+
+def _parse_section(section: type[Any], table: dict[str, Any], *, where: str) -> Any:
+    hints = typing.get_type_hints(section)
+    values = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise TrueflowError("unknown setting", where=f"{where} {key}", advice=nearest(key, hints))
+        values[key] = _checked(value, hints[key], where=f"{where} {key}")
+    return section(**values)
+
+
+def _checked(value: Any, hint: Any, *, where: str) -> Any:
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in choices:
+            raise TrueflowError(
+                "unknown choice", where=where, found=repr(value), advice=nearest(str(value), map(str, choices))
+            )
+        return value
+    accepted = [c for c in choices if c is not type(None)] if origin in (types.UnionType, typing.Union) else [hint]
+    for kind in accepted:
+        if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if kind is bool and isinstance(value, bool):
+            return value
+        if kind is int and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if kind is str and isinstance(value, str):
+            return value
+    names = " or ".join(kind.__name__ for kind in accepted)
+    raise TrueflowError("wrong type", where=where, found=repr(value), expected=names)

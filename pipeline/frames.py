@@ -1,0 +1,123 @@
+"""The messages between stages: frozen, slotted, each with what the next box needs.
+
+Arrays belong to the device that made them (NumPy on the CPU, CuPy on a GPU); their annotations name the NumPy form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "BmodeFrame", "ColorFrame", "DopplerFrame", "IqEnsemble", "RfPacket", "Segmentation", "Stamp", "VelocityFrame",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which packet this is and when it was acquired and received.
+
+    Parameters
+    ----------
+    index : int
+        Number of the packet in its stream, from 0.
+    acquisition_time_s : float
+        Time of the packet's first pulse since the stream began.
+    receive_time_s : float
+        `time.monotonic()` when its first byte arrived (0 for replays).
+    continuous : bool
+        Whether slow time runs on from the previous packet without a gap (a filter may then keep its state).
+    """
+
+    index: int
+    acquisition_time_s: float = 0.0
+    receive_time_s: float = 0.0
+    continuous: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RfPacket:
+    """Channel data of one ensemble, or beamformed IQ where the source holds that.
+
+    Parameters
+    ----------
+    samples : int16, float32 or complex64
+        Channel data (n_ensemble, n_transmits, n_elements, n_samples); channel IQ is complex64. Beamformed IQ:
+        (n_ensemble, n_z, n_x) complex64.
+    stamp : Stamp
+    """
+
+    samples: NDArray[Any]
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IqEnsemble:
+    """Beamformed IQ, slow time contiguous: complex64 (n_z, n_x, n_ensemble)."""
+
+    iq: NDArray[np.complex64]
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BmodeFrame:
+    """Echo envelope, linear: float32 (n_z, n_x)."""
+
+    envelope: NDArray[np.float32]
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DopplerFrame:
+    """Autocorrelation estimates: r1 complex64, r0 float32, both (n_z, n_x)."""
+
+    r1: NDArray[np.complex64]
+    r0: NDArray[np.float32]
+    nyquist_velocity_m_s: float
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """Fold class int8 and its probability float32, both (n_z, n_x)."""
+
+    fold_class: NDArray[np.int8]
+    probability: NDArray[np.float32]
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VelocityFrame:
+    """Velocities, all (n_z, n_x); velocity == wrapped + 2 * fold * v_N exactly, positive towards the probe.
+
+    Outside the flow mask fold is 0 and the velocity is the wrapped one: only a display hides it.
+    """
+
+    velocity_m_s: NDArray[np.float32]
+    wrapped_velocity_m_s: NDArray[np.float32]
+    fold: NDArray[np.int8]
+    confidence: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    nyquist_velocity_m_s: float
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColorFrame:
+    """Everything known about one displayed image."""
+
+    bmode: BmodeFrame
+    doppler: DopplerFrame
+    segmentation: Segmentation | None
+    velocity: VelocityFrame
+    timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def stamp(self) -> Stamp:
+        """The packet's stamp."""
+        return self.velocity.stamp

@@ -1,0 +1,95 @@
+"""How slow time is cut into packets: ensemble length, hop, every k-th pulse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from trueflow.pipeline.acquisition import Acquisition
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.frames import RfPacket, Stamp
+from trueflow.pipeline.sources.base import Recording
+
+__all__ = ["Framing", "packets"]
+
+LONGEST_DEFAULT_ENSEMBLE = 32
+DEFAULT_ENSEMBLE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How to cut a recording into ensembles.
+
+    Parameters
+    ----------
+    ensemble : int, optional
+        Slow-time samples per packet, after decimation. Default: a whole burst where that is at most 32, else 16.
+    hop : int, optional
+        Slow-time samples (after decimation) from one packet's start to the next. Default: back to back.
+    decimate : int
+        Keep every k-th slow-time sample; v_N falls by k.
+    """
+
+    ensemble: int | None = None
+    hop: int | None = None
+    decimate: int = 1
+
+    def resolve(self, recording: Recording) -> tuple[Acquisition, int, list[int]]:
+        """The acquisition as framed, the hop, and each packet's first slow-time sample in the recording.
+
+        Raises
+        ------
+        TrueflowError
+            Where no packet fits.
+        """
+        for name, value in (("ensemble", self.ensemble), ("hop", self.hop), ("decimate", self.decimate)):
+            if value is not None and value < 1:
+                raise TrueflowError("must be positive", where=name, found=value, expected=">= 1")
+        kept = -(-recording.burst_length // self.decimate)
+        ensemble = self.ensemble or (kept if kept <= LONGEST_DEFAULT_ENSEMBLE else DEFAULT_ENSEMBLE)
+        if ensemble > kept:
+            raise TrueflowError(
+                "fewer pulses than one ensemble", where=str(recording.path),
+                found=f"{recording.burst_length} continuous slow-time samples, {kept} after keeping every "
+                f"{self.decimate}", expected=f"at least {ensemble}",
+                advice="choose a smaller --ensemble or --decimate-slow-time",
+            )
+        hop = self.hop or ensemble
+        starts = [
+            burst + first * self.decimate
+            for burst in range(0, recording.n_slow_time - recording.burst_length + 1, recording.burst_length)
+            for first in range(0, kept - ensemble + 1, hop)
+        ]
+        return recording.acquisition.with_ensemble(ensemble, slow_time_decimation=self.decimate), hop, starts
+
+
+def packets(recording: Recording, framing: Framing) -> tuple[Acquisition, int, Iterator[RfPacket]]:
+    """Cut a recording into packets, reading them one at a time.
+
+    Returns
+    -------
+    acquisition : Acquisition
+        With the ensemble length and slow-time rate of the packets.
+    n_packets : int
+    packets : iterator of RfPacket
+    """
+    acquisition, hop, starts = framing.resolve(recording)
+    step = framing.decimate
+    span = (acquisition.n_ensemble - 1) * step + 1
+
+    def cut() -> Iterator[RfPacket]:
+        for index, start in enumerate(starts):
+            samples = np.ascontiguousarray(recording.read(start, start + span)[::step])
+            follows = index > 0 and start - starts[index - 1] == acquisition.n_ensemble * step
+            same_burst = index > 0 and start // recording.burst_length == starts[index - 1] // recording.burst_length
+            yield RfPacket(
+                samples,
+                Stamp(
+                    index, acquisition_time_s=start / recording.acquisition.slow_time_rate_hz,
+                    continuous=follows and same_burst and hop == acquisition.n_ensemble,
+                ),
+            )
+
+    return acquisition, len(starts), cut()
