@@ -18,3 +18,20 @@ TF_INLINE void sincos_turns(float x, float* sine, float* cosine) {
   *sine = quadrant & 2 ? -swapped_s : swapped_s;
   *cosine = (quadrant + 1) & 2 ? -swapped_c : swapped_c;
 }
+
+// Angle of (x, y) in turns, in [-1/2, 1/2], |error| < 6e-8; 0 for (0, 0). Odd minimax polynomial on an eighth turn.
+TF_INLINE float atan2_turns(float y, float x) {
+  const float ax = fabsf(x), ay = fabsf(y);
+  const float large = max(ax, ay), small = min(ax, ay);
+  const float t = large > 0.f ? small / large : 0.f;
+  const float u = t * t;
+  const float eighth =
+      t * (0.159154832f +
+           u * (-0.0530461222f +
+                u * (0.0317459442f +
+                     u * (-0.0221362654f +
+                          u * (0.0153460177f + u * (-0.00889870152f + u * (0.00347958342f + u * -0.00064530049f)))))));
+  const float quarter = ay > ax ? 0.25f - eighth : eighth;
+  const float half = x < 0.f ? 0.5f - quarter : quarter;
+  return y < 0.f ? -half : half;
+}

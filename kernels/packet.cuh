@@ -41,6 +41,23 @@ TF_INLINE Packet operator*(float weight, const Packet& b) {
   TF_EACH_SAMPLE p.sample[i] = make_float2(weight * b.sample[i].x, weight * b.sample[i].y);
   return p;
 }
+// Real with real and imaginary with imaginary part.
+TF_INLINE Packet operator*(const Packet& a, const Packet& b) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(a.sample[i].x * b.sample[i].x, a.sample[i].y * b.sample[i].y);
+  return p;
+}
+TF_INLINE Packet swap_parts(const Packet& a) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(a.sample[i].y, a.sample[i].x);
+  return p;
+}
+// Sums over the samples of the real and of the imaginary parts.
+TF_INLINE float2 packet_sum(const Packet& a) {
+  float2 sum = make_float2(0.f, 0.f);
+  TF_EACH_SAMPLE sum.x += a.sample[i].x, sum.y += a.sample[i].y;
+  return sum;
+}
 // a + j b
 TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
   Packet p;
@@ -64,6 +81,34 @@ TF_INLINE void packet_store(float2* at, const Packet& p) { *reinterpret_cast<pac
 TF_INLINE Packet operator+(const Packet& a, const Packet& b) { return {a.v + b.v}; }
 TF_INLINE Packet operator-(const Packet& a, const Packet& b) { return {a.v - b.v}; }
 TF_INLINE Packet operator*(float weight, const Packet& b) { return {weight * b.v}; }
+TF_INLINE Packet operator*(const Packet& a, const Packet& b) { return {a.v * b.v}; }
+
+template <int N>
+struct Floats {
+  typedef float type __attribute__((vector_size(4 * N)));
+};
+// (sum of the even, sum of the odd) elements, by halving.
+template <int N>
+TF_INLINE float2 sum_pairs(const typename Floats<N>::type& v) {
+  if constexpr (N == 2) {
+    return {v[0], v[1]};
+  } else {
+    typename Floats<N / 2>::type low, high;
+    std::memcpy(&low, &v, sizeof low);
+    std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+    return sum_pairs<N / 2>(low + high);
+  }
+}
+TF_INLINE float2 packet_sum(const Packet& a) { return sum_pairs<2 * PACKET_WIDTH>(a.v); }
+
+TF_INLINE Packet swap_parts(const Packet& a) {
+  Packet p;
+  for (int i = 0; i < PACKET_WIDTH; ++i) {
+    p.v[2 * i] = a.v[2 * i + 1];
+    p.v[2 * i + 1] = a.v[2 * i];
+  }
+  return p;
+}
 TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
   Packet p = a;
   for (int i = 0; i < PACKET_WIDTH; ++i) {
@@ -73,6 +118,53 @@ TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
   return p;
 }
 
+#endif
+
+// PACKET_WIDTH real samples.
+#ifdef __CUDACC__
+struct RealPacket {
+  float sample[PACKET_WIDTH];
+};
+TF_INLINE RealPacket real_packet_zero() {
+  RealPacket p;
+  TF_EACH_SAMPLE p.sample[i] = 0.f;
+  return p;
+}
+template <class T>
+TF_INLINE RealPacket real_packet_load(const T* at) {
+  RealPacket p;
+  TF_EACH_SAMPLE p.sample[i] = static_cast<float>(at[i]);
+  return p;
+}
+TF_INLINE void add_scaled(RealPacket& sum, float weight, const RealPacket& p) {
+  TF_EACH_SAMPLE sum.sample[i] += weight * p.sample[i];
+}
+TF_INLINE Packet packet_from_parts(const RealPacket& real, const RealPacket& imag) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(real.sample[i], imag.sample[i]);
+  return p;
+}
+#else
+typedef float real_packet_vector __attribute__((vector_size(4 * PACKET_WIDTH)));
+
+struct RealPacket {
+  real_packet_vector v;
+};
+TF_INLINE RealPacket real_packet_zero() { return {real_packet_vector{}}; }
+template <class T>
+TF_INLINE RealPacket real_packet_load(const T* at) {
+  typedef T memory __attribute__((vector_size(sizeof(T) * PACKET_WIDTH), aligned(alignof(T)), may_alias));
+  return {__builtin_convertvector(*reinterpret_cast<const memory*>(at), real_packet_vector)};
+}
+TF_INLINE void add_scaled(RealPacket& sum, float weight, const RealPacket& p) { sum.v += weight * p.v; }
+TF_INLINE Packet packet_from_parts(const RealPacket& real, const RealPacket& imag) {
+  Packet p;
+  for (int i = 0; i < PACKET_WIDTH; ++i) {
+    p.v[2 * i] = real.v[i];
+    p.v[2 * i + 1] = imag.v[i];
+  }
+  return p;
+}
 #endif
 
 TF_INLINE Packet& operator+=(Packet& a, const Packet& b) { return a = a + b; }

@@ -1,0 +1,113 @@
+"""The CPU as a device: NumPy arrays, and the kernels' C++ build run over a small thread pool."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from trueflow.kernels.device import Device, Kernel
+from trueflow.kernels.library import load_library
+from trueflow.kernels.source import KernelSource, load_source
+
+__all__ = ["CpuDevice"]
+
+ALIGNMENT = 64  # a cache line, and the widest vector register
+
+
+class CpuDevice(Device):
+    """Runs kernels on `n_threads` threads (default: all cores this process may use).
+
+    Large arrays come from a pool of blocks that return when their last view dies: a fresh mapping would cost a page
+    fault per 4 KiB on every frame.
+    """
+
+    name = "cpu"
+    packet_widths = (4, 8, 16, 32)
+
+    def __init__(self, *, n_threads: int | None = None) -> None:
+        if n_threads is not None and n_threads < 1:
+            raise ValueError(f"n_threads: {n_threads}, expected at least 1")
+        self.xp = np
+        self.n_threads = n_threads or len(os.sched_getaffinity(0))
+        self._library = load_library()
+        self._blocks: dict[int, list[NDArray[np.uint8]]] = {}
+
+    def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """An uninitialised, 64-byte aligned, C-ordered array."""
+        kind = np.dtype(dtype)
+        dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
+        n_bytes = math.prod(dimensions) * kind.itemsize
+        # Up to an eighth more than asked, so that near sizes share blocks.
+        step = max((1 << max(0, n_bytes - 1).bit_length()) >> 4, ALIGNMENT)
+        size = max(-(-n_bytes // step), 1) * step
+        free = self._blocks.setdefault(size, [])
+        try:
+            block = free.pop()
+        except IndexError:
+            block = np.empty(size + ALIGNMENT, np.uint8)
+        memory = np.asarray(_Lease(block, free))
+        return memory[:n_bytes].view(kind).reshape(dimensions)
+
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array itself, made C-contiguous if it is not."""
+        return np.ascontiguousarray(array)
+
+    def download(self, array: Any) -> NDArray[Any]:
+        """The array itself."""
+        return np.asarray(array)
+
+    def kernel(self, stem: str, name: str, *, packet_width: int | None = None) -> Kernel:
+        """A kernel of the loaded library."""
+        return _CpuKernel(self, load_source(stem), name, packet_width)
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: launches return when they are done."""
+
+
+class _Lease:
+    """Lends a block to NumPy; the block goes back to its pool with the last array that looks at it."""
+
+    __slots__ = ("__array_interface__", "_block", "_free")
+
+    def __init__(self, block: NDArray[np.uint8], free: list[NDArray[np.uint8]]) -> None:
+        self._block, self._free = block, free
+        address = block.ctypes.data
+        start = -(-address // ALIGNMENT) * ALIGNMENT
+        self.__array_interface__ = {
+            "shape": (block.size - ALIGNMENT,), "typestr": "|u1", "data": (start, False), "version": 3
+        }
+
+    def __del__(self) -> None:
+        self._free.append(self._block)
+
+
+class _CpuKernel(Kernel):
+    def __init__(self, device: CpuDevice, source: KernelSource, name: str, packet_width: int | None) -> None:
+        super().__init__(source, name, packet_width)
+        symbol = name if packet_width is None else f"{name}_w{packet_width}"
+        self._device = device
+        self._function = ctypes.cast(getattr(device._library, symbol), ctypes.c_void_p)
+        self._tf_launch = device._library.tf_launch
+
+    def _launch(self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None:
+        count = len(arguments)
+        pointers = (ctypes.c_void_p * count)()
+        values = (ctypes.c_void_p * count)()
+        base, step = ctypes.addressof(pointers), ctypes.sizeof(ctypes.c_void_p)
+        for i, (argument, parameter) in enumerate(zip(arguments, self.parameters, strict=True)):
+            address = argument.ctypes.data
+            if parameter.pointer:  # the kernel takes the pointer by value: hand over where it is stored
+                pointers[i] = address
+                values[i] = base + i * step
+            else:
+                values[i] = address
+        shape = (ctypes.c_uint32 * 6)(*grid, *block)
+        self._tf_launch(
+            self._function, ctypes.addressof(shape), ctypes.addressof(shape) + 12, values, self._device.n_threads
+        )

@@ -1,0 +1,63 @@
+// Flow mask: where there is blood to color. Gates on power (relative to the frame's strong pixels), coherence and speed; then a
+// majority vote in a window, which takes specks out and closes pinholes.
+//
+// The power reference is a quantile of R0 over the frame, from a histogram of its floating-point bits (exponent and
+// three mantissa bits: 8 bins an octave), so that one bright speck does not set it. Integer atomics only.
+// Threads: x pixel (power_reference: one thread). Maps [n_z][n_x]; histogram int [2048], zeroed by the caller.
+#include "kernel.cuh"
+
+#define FLOW_BINS 2048
+
+TF_INLINE int power_bin(float power) {
+  int bits;
+  memcpy(&bits, &power, sizeof bits);
+  return power > 0.f ? bits >> 20 : 0;  // below 2^31 >> 20 = 2048
+}
+
+TF_KERNEL(power_histogram, const int n_pixels, const float* __restrict__ r0, int* __restrict__ histogram) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= n_pixels) return;
+  atomicAdd(histogram + power_bin(r0[pixel]), 1);
+}
+
+// The lowest power of the bin that holds the n_above-th strongest pixel.
+TF_KERNEL(power_reference, const int n_above, const int* __restrict__ histogram, float* __restrict__ reference) {
+  if (blockIdx.x * blockDim.x + threadIdx.x > 0) return;
+  int bin = FLOW_BINS, count = 0;
+  while (bin > 0 && count < n_above) count += histogram[--bin];
+  const int bits = bin << 20;
+  memcpy(reference, &bits, sizeof bits);
+}
+
+struct FlowGateParams {
+  int n_pixels;
+  float power_fraction;  // of the reference
+  float coherence;       // |R1| / R0 at least
+  float phase_turns;     // |arg R1| / 2 pi at least
+};
+
+TF_KERNEL(flow_gate, const FlowGateParams p, const float* __restrict__ r0, const float* __restrict__ phase_turns,
+          const float* __restrict__ coherence, const float* __restrict__ reference, unsigned char* __restrict__ gate) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_pixels) return;
+  const bool strong = r0[pixel] > 0.f && r0[pixel] >= p.power_fraction * reference[0];
+  gate[pixel] = strong && coherence[pixel] >= p.coherence && fabsf(phase_turns[pixel]) >= p.phase_turns;
+}
+
+struct MajorityParams {
+  int n_x, n_z, radius;
+  float fraction;  // of the window's pixels inside the image
+};
+
+TF_KERNEL(majority, const MajorityParams p, const unsigned char* __restrict__ gate, unsigned char* __restrict__ mask) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_x * p.n_z) return;
+  const int row = pixel / p.n_x, column = pixel % p.n_x;
+  const int top = max(row - p.radius, 0), bottom = min(row + p.radius, p.n_z - 1);
+  const int left = max(column - p.radius, 0), right = min(column + p.radius, p.n_x - 1);
+  int count = 0;
+  for (int z = top; z <= bottom; ++z)
+    for (int x = left; x <= right; ++x) count += gate[z * p.n_x + x];
+  const int window = (bottom - top + 1) * (right - left + 1);
+  mask[pixel] = static_cast<float>(count) > p.fraction * static_cast<float>(window);
+}

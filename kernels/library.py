@@ -1,0 +1,96 @@
+"""Finds and loads the CPU library: the build for the best instruction set this machine has."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["LEVELS", "available_levels", "describe", "library_path", "load_library", "machine_levels"]
+
+# Best first. What each needs, as Linux spells it in /proc/cpuinfo.
+LEVELS: dict[str, frozenset[str]] = {
+    "x86-64-v4": frozenset("avx2 bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl".split()),
+    "x86-64-v3": frozenset("avx2 bmi1 bmi2 f16c fma movbe".split()),
+    "x86-64-v2": frozenset("cx16 popcnt sse4_1 sse4_2 ssse3".split()),
+    "generic": frozenset(),
+}
+
+_INSTALL = "the package was built without a C++ compiler: install g++ (Debian, Ubuntu: apt-get install g++) and reinstall"
+
+
+def available_levels() -> dict[str, Path]:
+    """Builds in this installation, by level, best first."""
+    folders = [Path(__file__).resolve().parent / "lib"]
+    try:  # an editable install keeps compiled files in site-packages
+        folders.append(Path(str(metadata.distribution("trueflow").locate_file("trueflow/kernels/lib"))))
+    except metadata.PackageNotFoundError:
+        pass
+    found = {}
+    for level in LEVELS:
+        for folder in folders:
+            path = folder / f"trueflow_{level}.so"
+            if path.is_file():
+                found.setdefault(level, path)
+    return found
+
+
+@cache
+def machine_levels() -> tuple[str, ...]:
+    """Levels this machine can run, best first."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return ("generic",)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = frozenset(next(line for line in lines if line.startswith("flags")).split(":")[1].split())
+    except (OSError, StopIteration):
+        return ("x86-64-v2",)
+    return tuple(level for level, needed in LEVELS.items() if needed <= flags and level != "generic")
+
+
+def library_path() -> Path:
+    """The library to load: TRUEFLOW_LIBRARY if set (a path), TRUEFLOW_LEVEL if set (a level), else the best.
+
+    Raises
+    ------
+    RuntimeError
+        Where no build suits this machine; the message says what to install.
+    """
+    if chosen := os.environ.get("TRUEFLOW_LIBRARY"):
+        return Path(chosen)
+    available, usable = available_levels(), machine_levels()
+    if not available:
+        raise RuntimeError(f"Trueflow's CPU library is missing; {_INSTALL}")
+    if wanted := os.environ.get("TRUEFLOW_LEVEL"):
+        if wanted not in available or wanted not in usable:
+            raise RuntimeError(f"TRUEFLOW_LEVEL={wanted}: built are {list(available)}, this machine runs {list(usable)}")
+        return available[wanted]
+    for level in usable:
+        if level in available:
+            return available[level]
+    raise RuntimeError(f"none of the CPU builds {list(available)} runs on this machine, which offers {list(usable)}")
+
+
+@cache
+def load_library() -> ctypes.CDLL:
+    """The CPU library, loaded once."""
+    library = ctypes.CDLL(str(library_path()))
+    library.tf_launch.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_uint]
+    library.tf_launch.restype = None
+    return library
+
+
+def describe() -> dict[str, object]:
+    """What `trueflow doctor` says about the CPU library."""
+    available = available_levels()
+    try:
+        path = library_path()
+    except RuntimeError as error:
+        return {"error": str(error), "available_levels": list(available), "machine_levels": list(machine_levels())}
+    level = path.stem.removeprefix("trueflow_")
+    return {
+        "path": str(path), "level": level, "available_levels": list(available), "machine_levels": list(machine_levels())
+    }

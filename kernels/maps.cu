@@ -1,0 +1,76 @@
+// Small maps per pixel between the autocorrelation and the dealiaser: averaging in space and time, wrapped phase.
+//
+// box_average is one axis of a separable box filter, shrunk at the image border; blend is the recursive persistence
+// average <- factor * average + (1 - factor) * map, on R0 and R1, so that velocities stay estimates and not means of wrapped
+// values. Threads: x pixel. Maps [n_z][n_x].
+#include "math.cuh"
+
+struct BoxParams {
+  int n_x, n_z, radius;
+  int along_z;  // 1: filter along z, 0: along x
+};
+
+TF_KERNEL(box_average, const BoxParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
+          float* __restrict__ r0_out, float2* __restrict__ r1_out) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_x * p.n_z) return;
+  const int position = p.along_z ? pixel / p.n_x : pixel % p.n_x;
+  const int size = p.along_z ? p.n_z : p.n_x, stride = p.along_z ? p.n_x : 1;
+  const int begin = max(-p.radius, -position), end = min(p.radius, size - 1 - position);
+  float power = 0.f, real = 0.f, imag = 0.f;
+  for (int d = begin; d <= end; ++d) {
+    const int at = pixel + d * stride;
+    power += r0[at];
+    real += r1[at].x;
+    imag += r1[at].y;
+  }
+  const float scale = 1.f / static_cast<float>(end - begin + 1);
+  r0_out[pixel] = power * scale;
+  r1_out[pixel] = make_float2(real * scale, imag * scale);
+}
+
+struct BlendParams {
+  int n_pixels;
+  float factor;
+};
+
+TF_KERNEL(blend, const BlendParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
+          const float* __restrict__ r0_before, const float2* __restrict__ r1_before, float* __restrict__ r0_out,
+          float2* __restrict__ r1_out) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_pixels) return;
+  const float keep = p.factor, take = 1.f - p.factor;
+  r0_out[pixel] = keep * r0_before[pixel] + take * r0[pixel];
+  r1_out[pixel] = make_float2(keep * r1_before[pixel].x + take * r1[pixel].x,
+                              keep * r1_before[pixel].y + take * r1[pixel].y);
+}
+
+struct PhaseParams {
+  int n_pixels;
+  float velocity_per_turn;  // 2 v_N
+};
+
+// phase_turns = arg(R1) / (2 pi), in [-1/2, 1/2]; wrapped velocity = 2 v_N phase_turns; coherence = |R1| / R0, at most 1.
+TF_KERNEL(phase_coherence, const PhaseParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
+          float* __restrict__ phase_turns, float* __restrict__ wrapped, float* __restrict__ coherence) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_pixels) return;
+  const float2 r = r1[pixel];
+  const float turns = atan2_turns(r.y, r.x);
+  phase_turns[pixel] = turns;
+  wrapped[pixel] = p.velocity_per_turn * turns;
+  coherence[pixel] = min(sqrtf(r.x * r.x + r.y * r.y) / max(r0[pixel], 1e-37f), 1.f);
+}
+
+// velocity = wrapped + step[fold], with step[fold] = 2 fold v_N rounded once on the host. The wrapped velocity is read
+// from memory, so that no compiler fuses its product into this sum: the identity holds to the bit. Outside the mask the
+// fold is 0.
+TF_KERNEL(unfold, const int n_pixels, const int max_fold, const float* __restrict__ step,
+          const float* __restrict__ wrapped, const unsigned char* __restrict__ mask, signed char* __restrict__ fold,
+          float* __restrict__ velocity) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= n_pixels) return;
+  const int k = mask[pixel] ? max(min(static_cast<int>(fold[pixel]), max_fold), -max_fold) : 0;
+  fold[pixel] = static_cast<signed char>(k);
+  velocity[pixel] = wrapped[pixel] + step[k + max_fold];
+}

@@ -1,0 +1,123 @@
+"""The chain: one packet of raw samples in, one color frame out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from types import MappingProxyType
+
+from trueflow.kernels.device import Device, DeviceUnavailableError, get_device
+from trueflow.pipeline.acquisition import Acquisition
+from trueflow.pipeline.clutter import Clutter
+from trueflow.pipeline.config import Config
+from trueflow.pipeline.dealias import Dealias
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.frames import BmodeFrame, ColorFrame, DopplerFrame, RfPacket, Segmentation
+from trueflow.pipeline.geometry import make_grid
+from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
+
+__all__ = ["ColorFlow"]
+
+
+class ColorFlow:
+    """Raw samples to color Doppler, planned for one acquisition.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    config : Config, optional
+    grid : ImageGrid, optional
+        Default: from the config, the probe and the recorded depth. Beamformed sources bring their own.
+    device : {"cpu", "cuda"} or Device
+    n_threads : int, optional
+        CPU only. Default: all cores. Results do not depend on it.
+
+    Raises
+    ------
+    TrueflowError
+        Where the settings do not fit the acquisition, or the device is not there.
+
+    Examples
+    --------
+    >>> flow = ColorFlow(acquisition)  # doctest: +SKIP
+    >>> frame = flow(packet)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, acquisition: Acquisition, config: Config | None = None, *, grid: ImageGrid | None = None,
+        device: str | Device = "cpu", n_threads: int | None = None,
+    ) -> None:
+        self.acquisition = acquisition
+        self.device = _device(device, n_threads)
+        self._config = config or Config()
+        if acquisition.sample_kind == "beamformed":
+            if grid is None:
+                raise TrueflowError("beamformed data needs its grid", where="ColorFlow", advice="pass grid=recording.grid")
+            self.grid = grid
+            self._beamform: Beamform | EnterBeamformed = EnterBeamformed(self.device, acquisition, grid)
+        else:
+            self.grid = grid or make_grid(acquisition, self._config.grid)
+            self._beamform = Beamform(
+                self.device, acquisition, self.grid, demodulate=self._config.demodulate, beamform=self._config.beamform
+            )
+        shape, n_ensemble, c = self.grid.shape, acquisition.n_ensemble, self._config
+        self._bmode = Bmode(self.device, shape=shape, n_ensemble=n_ensemble)
+        self._clutter = Clutter(self.device, shape=shape, n_ensemble=n_ensemble, config=c.clutter)
+        self._doppler = Doppler(
+            self.device, shape=shape, n_ensemble=self._clutter.n_out,
+            nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s(c.doppler.lag), config=c.doppler,
+        )
+        self._persistence = Persistence(self.device, shape=shape, config=c.persistence)
+        self._dealias = Dealias(
+            self.device, acquisition, shape=shape, doppler=c.doppler, mask=c.mask, config=c.dealias
+        )
+
+    def __call__(self, packet: RfPacket, /) -> ColorFrame:
+        """Process one packet; `timings_s` of the result says where the time went."""
+        clock = _Clock()
+        iq = self._beamform(packet)
+        clock.lap("beamform")
+        bmode = self._bmode(iq)
+        clock.lap("bmode")
+        filtered = self._clutter(iq)
+        clock.lap("clutter")
+        doppler = self._persistence(self._doppler(filtered))
+        clock.lap("doppler")
+        segmentation = self.segment(bmode, doppler)
+        clock.lap("segment")
+        velocity = self._dealias(doppler, segmentation)
+        clock.lap("dealias")
+        return ColorFrame(bmode, doppler, segmentation, velocity, MappingProxyType(clock.laps))
+
+    @property
+    def config(self) -> Config:
+        """The settings in force; what "auto" stands for is known once a packet has been processed."""
+        return replace(self._config, clutter=self._clutter.config)
+
+    def segment(self, bmode: BmodeFrame, doppler: DopplerFrame) -> Segmentation | None:
+        """No segmentation network yet: the dealiaser works without."""
+        return None
+
+
+def _device(device: str | Device, n_threads: int | None) -> Device:
+    if isinstance(device, Device):
+        return device
+    options = {"n_threads": n_threads} if device == "cpu" else {}
+    try:
+        return get_device(device, **options)
+    except (DeviceUnavailableError, RuntimeError, ValueError) as error:
+        raise TrueflowError(str(error), where="--device") from error
+
+
+class _Clock:
+    """Laps of one frame. On a GPU launches return at once, so there these are the times of the host."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now

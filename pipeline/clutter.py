@@ -1,0 +1,127 @@
+"""Clutter filters by name. A new one is one function here; tests and benchmarks run over the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueflow.kernels import slow_time
+from trueflow.kernels.clutter import MatrixFilter, SvdFilter
+from trueflow.kernels.device import Device
+from trueflow.pipeline.config import ClutterConfig
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.frames import IqEnsemble
+from trueflow.pipeline.registry import Registry
+
+__all__ = ["CLUTTER_FILTERS", "Clutter"]
+
+
+class EnsembleFilter(Protocol):
+    """What a clutter filter is: complex64 (n_z, n_x, n_ensemble) in, (n_z, n_x, n_out) out."""
+
+    n_out: int
+
+    def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
+        """Filter an ensemble on the device."""
+
+
+Builder = Callable[[Device, tuple[int, int], int, ClutterConfig], EnsembleFilter]
+CLUTTER_FILTERS: Registry[Builder] = Registry("clutter filter")
+
+
+@CLUTTER_FILTERS.register("none")
+class _NoFilter:
+    def __init__(self, device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
+        self.n_out = n_ensemble
+
+    def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
+        return iq
+
+
+@CLUTTER_FILTERS.register("polynomial")
+def _polynomial(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
+    return MatrixFilter(device, slow_time.polynomial_filter(n_ensemble, order=config.order), shape=shape)
+
+
+@CLUTTER_FILTERS.register("fir")
+def _fir(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
+    design = slow_time.fir_filter(
+        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=config.order, keep_state=config.keep_state
+    )
+    return MatrixFilter(device, design, shape=shape)
+
+
+@CLUTTER_FILTERS.register("iir")
+def _iir(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
+    design = slow_time.iir_filter(
+        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=config.order,
+        initialization=config.initialization, keep_state=config.keep_state,
+    )
+    return MatrixFilter(device, design, shape=shape)
+
+
+@CLUTTER_FILTERS.register("svd")
+def _svd(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
+    return SvdFilter(
+        device, shape=shape, n_ensemble=n_ensemble, rank_low=config.rank_low, rank_high=config.rank_high
+    )
+
+
+@CLUTTER_FILTERS.register("auto")
+class _AutoFilter:
+    """Regression of the configured order where the first packet shows tissue, no filter where it does not.
+
+    Tissue is brighter than blood and hardly moves: regression then takes nearly all power out of the brightest pixels.
+    A flow phantom or a spinning disk without tissue loses little, and a filter would only bias its slow parts.
+    """
+
+    def __init__(self, device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
+        self.n_out = n_ensemble
+        self._device, self._config = device, config
+        self._regression: EnsembleFilter | None = None
+        if config.order < n_ensemble - 1:
+            self._regression = CLUTTER_FILTERS["polynomial"](device, shape, n_ensemble, config)
+        self.chosen = None if self._regression else replace(config, name="none")
+
+    def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
+        if self.chosen is None:
+            assert self._regression is not None
+            echo, rest = self._device.download(iq), self._device.download(self._regression(iq))
+            name = "polynomial" if shows_tissue(echo, rest) else "none"
+            self.chosen = replace(self._config, name=name)
+        if self._regression is None or self.chosen.name == "none":
+            return iq
+        return self._regression(iq, continuous=continuous)
+
+
+def shows_tissue(echo: NDArray[np.complex64], rest: NDArray[np.complex64]) -> bool:
+    """Whether a regression filter takes nine tenths of the power out of most of the brightest tenth of the pixels."""
+    before = (np.abs(echo) ** 2).sum(axis=-1, dtype=np.float64).ravel()
+    after = (np.abs(rest) ** 2).sum(axis=-1, dtype=np.float64).ravel()
+    brightest = before >= np.quantile(before, 0.9)
+    return bool(np.median(after[brightest] / np.maximum(before[brightest], 1e-300)) < 0.1)
+
+
+class Clutter:
+    """The clutter stage: IqEnsemble in, IqEnsemble without slow echoes out (its ensemble may be shorter)."""
+
+    def __init__(self, device: Device, *, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
+        try:
+            self._filter = CLUTTER_FILTERS[config.name](device, shape, n_ensemble, config)
+        except ValueError as error:
+            raise TrueflowError(str(error), where="config [clutter]") from error
+        self._config = config
+        self.n_out = self._filter.n_out
+
+    @property
+    def config(self) -> ClutterConfig:
+        """The settings in force; "auto" is replaced by what it chose once a packet has been seen."""
+        return getattr(self._filter, "chosen", None) or self._config
+
+    def __call__(self, ensemble: IqEnsemble) -> IqEnsemble:
+        """Filter one ensemble."""
+        return IqEnsemble(self._filter(ensemble.iq, continuous=ensemble.stamp.continuous), ensemble.stamp)

@@ -1,0 +1,102 @@
+"""From acquisition facts to the arrays kernels take: default grids, waves, element tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trueflow.kernels.das import Waves
+from trueflow.pipeline.acquisition import Acquisition, DivergingWave, PlaneWave
+from trueflow.pipeline.config import GridConfig
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.grid import ImageGrid
+
+__all__ = ["make_grid", "make_waves"]
+
+MAX_PIXELS = 1 << 22
+LATERAL_TO_AXIAL = 2.0  # default pixels are this much wider than deep: lateral resolution is coarser
+
+
+def make_waves(acquisition: Acquisition) -> Waves:
+    """Transmit table of das.cu: paths in metres on the clock of `rx_start_s`."""
+    rows = []
+    for transmit in acquisition.transmits:
+        offset = transmit.origin_time_s * acquisition.sound_speed_m_s
+        if isinstance(transmit, PlaneWave):
+            rows.append((np.sin(transmit.angle_rad), np.cos(transmit.angle_rad), 0.0, offset))
+        else:
+            assert isinstance(transmit, DivergingWave)
+            x, z = transmit.source_x_m, transmit.source_z_m
+            rows.append((x, z, 1.0, offset - float(np.hypot(x, z))))
+    return Waves(np.array(rows, np.float64))
+
+
+def make_grid(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
+    """The image grid: what `config` says, the rest from the probe and the recorded depth.
+
+    Raises
+    ------
+    TrueflowError
+        Where the limits leave no pixels, or too many.
+    """
+    diverging = any(isinstance(t, DivergingWave) for t in acquisition.transmits)
+    sector = acquisition.probe.kind == "convex" or (acquisition.probe.kind == "phased" and diverging)
+    kind = config.kind if config.kind != "auto" else ("polar" if sector else "cartesian")
+    grid = _polar(acquisition, config) if kind == "polar" else _cartesian(acquisition, config)
+    if grid.shape[0] * grid.shape[1] > MAX_PIXELS:
+        raise TrueflowError(
+            "too many pixels", where="config [grid]", found=f"{grid.shape[0]} x {grid.shape[1]}",
+            expected=f"at most {MAX_PIXELS}", advice="set n_x and n_z, or a wider spacing_wavelengths",
+        )
+    return grid
+
+
+def _axis(name: str, low: float, high: float, count: int | None, spacing: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    if not low < high:
+        raise TrueflowError(f"empty {name} range", where="config [grid]", found=f"{low:g} to {high:g}", expected="min < max")
+    size = count if count is not None else int(np.clip(round((high - low) / spacing) + 1, 2, 4096))
+    if size < 1:
+        raise TrueflowError("not positive", where=f"config [grid] n_{name}", found=size, expected=">= 1")
+    return np.linspace(low, high, size)
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _depths(acquisition: Acquisition, config: GridConfig) -> tuple[float, float]:
+    # The first samples are within the transmit pulse; the last are missing for off-axis elements, whose path is longer.
+    start_m = max(acquisition.rx_start_s * acquisition.sound_speed_m_s / 2, 4 * acquisition.wavelength_m)
+    return _given(config.z_min_m, start_m), _given(config.z_max_m, 0.98 * acquisition.max_depth_m)
+
+
+def _cartesian(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
+    x = acquisition.probe.element_positions_m[:, 0]
+    low, high = _depths(acquisition, config)
+    reach = max(float(x.max() - x.min()), 0.5 * high) / 2 if acquisition.probe.kind == "phased" else 0.0
+    step = config.spacing_wavelengths * acquisition.wavelength_m
+    return ImageGrid.cartesian(
+        _axis(
+            "x", _given(config.x_min_m, min(float(x.min()), -reach)), _given(config.x_max_m, max(float(x.max()), reach)),
+            config.n_x, LATERAL_TO_AXIAL * step,
+        ),
+        _axis("z", low, high, config.n_z, step),
+    )
+
+
+def _polar(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
+    probe = acquisition.probe
+    low, high = _depths(acquisition, config)
+    step = config.spacing_wavelengths * acquisition.wavelength_m
+    if probe.kind == "convex":
+        half = float(np.abs(probe.element_angles_rad).max())
+        # Elements on a circle of radius R: their sagitta is R (1 - cos(half)).
+        sagitta = float(np.ptp(probe.element_positions_m[:, 2]))
+        radius = sagitta / (1 - np.cos(half))
+    else:
+        half, radius = np.pi / 4, 0.0
+    angles = _axis(
+        "x", _given(config.angle_min_rad, -half), _given(config.angle_max_rad, half), config.n_x,
+        LATERAL_TO_AXIAL * step / (radius + high / 2),
+    )
+    top = float(probe.element_positions_m[:, 2].max())
+    return ImageGrid.polar(angles, _axis("z", radius + low, radius + high, config.n_z, step), apex_z_m=top - radius)

@@ -1,0 +1,161 @@
+"""The stages between raw samples and velocity: each plans once, in its constructor, and then only launches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trueflow.kernels.autocorrelate import Autocorrelator, Blend, BoxAverage, Envelope
+from trueflow.kernels.das import DelayAndSum, ReceiveWindow
+from trueflow.kernels.demodulate import BandFilter, Demodulator, design_band_filter
+from trueflow.kernels.device import Device
+from trueflow.pipeline.acquisition import Acquisition
+from trueflow.pipeline.config import BeamformConfig, DemodulateConfig, DopplerConfig, PersistenceConfig
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.frames import BmodeFrame, DopplerFrame, IqEnsemble, RfPacket
+from trueflow.pipeline.geometry import make_waves
+from trueflow.pipeline.grid import ImageGrid
+
+__all__ = ["Beamform", "Bmode", "Doppler", "EnterBeamformed", "Persistence"]
+
+# A band narrower than this is not filtered narrower: probe files are often silent or pessimistic about it, the band
+# bounds axial resolution, and a receive filter of 60 % costs a 15 % pulse only 6 dB of noise that DAS averages anyway.
+LEAST_BANDWIDTH_FRACTION = 0.6
+TAPERS = {"boxcar": 0.0, "hann": 1.0}
+
+
+class Beamform:
+    """Channel RF or IQ to beamformed IQ: demodulate, delay, sum, compound."""
+
+    def __init__(
+        self, device: Device, acquisition: Acquisition, grid: ImageGrid, *, demodulate: DemodulateConfig,
+        beamform: BeamformConfig,
+    ) -> None:
+        if not 0.1 <= beamform.f_number <= 20:
+            raise TrueflowError("out of range", where="config [beamform] f_number", found=beamform.f_number, expected="0.1 to 20")
+        if not 0 <= beamform.tukey_taper <= 1:
+            raise TrueflowError("out of range", where="config [beamform] tukey_taper", found=beamform.tukey_taper, expected="0 to 1")
+        self._device, self._acquisition, self._grid = device, acquisition, grid
+        self._demodulate_config = demodulate
+        self._window = ReceiveWindow(beamform.f_number, TAPERS.get(beamform.window, beamform.tukey_taper))
+        self._dtype: np.dtype[Any] | None = None
+
+    def __call__(self, packet: RfPacket) -> IqEnsemble:
+        """Beamform one packet."""
+        if packet.samples.dtype != self._dtype:
+            self._plan(packet.samples.dtype)
+        a = self._acquisition
+        expected = (a.n_ensemble, a.n_transmits, a.probe.n_elements, a.n_samples)
+        if packet.samples.shape != expected:
+            raise TrueflowError(
+                "packet of another shape", where=f"packet {packet.stamp.index}", found=packet.samples.shape, expected=expected
+            )
+        samples = self._device.upload(packet.samples)
+        return IqEnsemble(self._das(self._demodulator(samples)), packet.stamp)
+
+    def _plan(self, dtype: np.dtype[Any]) -> None:
+        """Everything but the launches; the sample type is known with the first packet."""
+        a = self._acquisition
+        try:
+            self._demodulator = Demodulator(
+                self._device, n_ensemble=a.n_ensemble, n_channels=a.n_transmits * a.probe.n_elements,
+                n_samples=a.n_samples, dtype=dtype, sampling_frequency_hz=a.sampling_frequency_hz,
+                demodulation_frequency_hz=a.mixing_frequency_hz, rx_start_s=a.rx_start_s,
+                band_filter=self._band_filter(),
+            )
+            self._das = DelayAndSum(
+                self._device, pixel_x_m=self._grid.x_m, pixel_z_m=self._grid.z_m,
+                element_x_m=a.probe.element_positions_m[:, 0], element_z_m=a.probe.element_positions_m[:, 2],
+                element_angles_rad=a.probe.element_angles_rad, waves=make_waves(a), window=self._window,
+                n_samples=self._demodulator.n_iq_samples, n_ensemble=a.n_ensemble, n_padded=self._demodulator.n_padded,
+                sampling_frequency_hz=self._demodulator.iq_frequency_hz, demodulation_frequency_hz=a.mixing_frequency_hz,
+                rx_start_s=a.rx_start_s, sound_speed_m_s=a.sound_speed_m_s,
+            )
+        except (ValueError, TypeError) as error:
+            raise TrueflowError(str(error), where="beamformer") from error
+        self._dtype = dtype
+
+    def _band_filter(self) -> BandFilter | None:
+        a, config = self._acquisition, self._demodulate_config
+        if a.sample_kind == "iq":
+            return None
+        fraction = config.bandwidth_fraction or max(a.probe.bandwidth_fraction or 0.0, LEAST_BANDWIDTH_FRACTION)
+        return design_band_filter(
+            sampling_frequency_hz=a.sampling_frequency_hz, demodulation_frequency_hz=a.mixing_frequency_hz,
+            bandwidth_hz=fraction * a.center_frequency_hz, decimation=config.decimation,
+        )
+
+
+class EnterBeamformed:
+    """The chain's entrance for sources that hold beamformed IQ: slow time comes last, nothing else changes."""
+
+    def __init__(self, device: Device, acquisition: Acquisition, grid: ImageGrid) -> None:
+        self._device, self._n_ensemble, self._shape = device, acquisition.n_ensemble, grid.shape
+
+    def __call__(self, packet: RfPacket) -> IqEnsemble:
+        """Reorder one packet."""
+        expected = (self._n_ensemble, *self._shape)
+        if packet.samples.shape != expected:
+            raise TrueflowError(
+                "packet of another shape", where=f"packet {packet.stamp.index}", found=packet.samples.shape, expected=expected
+            )
+        iq = np.ascontiguousarray(np.moveaxis(packet.samples, 0, -1), dtype=np.complex64)
+        return IqEnsemble(self._device.upload(iq), packet.stamp)
+
+
+class Bmode:
+    """Echo envelope, averaged over the ensemble before the clutter filter."""
+
+    def __init__(self, device: Device, *, shape: tuple[int, int], n_ensemble: int) -> None:
+        self._envelope = Envelope(device, shape=shape, n_ensemble=n_ensemble)
+
+    def __call__(self, ensemble: IqEnsemble) -> BmodeFrame:
+        """Envelope of one ensemble."""
+        return BmodeFrame(self._envelope(ensemble.iq), ensemble.stamp)
+
+
+class Doppler:
+    """Lag-one autocorrelation and its spatial average."""
+
+    def __init__(
+        self, device: Device, *, shape: tuple[int, int], n_ensemble: int, nyquist_velocity_m_s: float,
+        config: DopplerConfig,
+    ) -> None:
+        try:
+            self._autocorrelate = Autocorrelator(device, shape=shape, n_ensemble=n_ensemble, lag=config.lag)
+            self._average = BoxAverage(device, shape=shape, size_z=config.average_z, size_x=config.average_x)
+        except ValueError as error:
+            raise TrueflowError(str(error), where="config [doppler]") from error
+        self._nyquist_velocity_m_s = nyquist_velocity_m_s
+
+    def __call__(self, ensemble: IqEnsemble) -> DopplerFrame:
+        """R0 and R1 of one filtered ensemble."""
+        r0, r1 = self._average(*self._autocorrelate(ensemble.iq))
+        return DopplerFrame(r1, r0, self._nyquist_velocity_m_s, ensemble.stamp)
+
+
+class Persistence:
+    """Recursive average of R0 and R1 over frames, before dealiasing."""
+
+    def __init__(self, device: Device, *, shape: tuple[int, int], config: PersistenceConfig) -> None:
+        try:
+            self._blend = Blend(device, shape=shape, factor=config.factor) if config.factor else None
+        except ValueError as error:
+            raise TrueflowError(str(error), where="config [persistence] factor") from error
+        self._before: DopplerFrame | None = None
+
+    def __call__(self, now: DopplerFrame) -> DopplerFrame:
+        """Blend with what came before; the first frame passes as it is."""
+        if self._blend is None:
+            return now
+        before = self._before
+        if before is not None:
+            r0, r1 = self._blend(now.r0, now.r1, before.r0, before.r1)
+            now = DopplerFrame(r1, r0, now.nyquist_velocity_m_s, now.stamp)
+        self._before = now
+        return now
+
+    def reset(self) -> None:
+        """Forget the past (freeze, new settings, another scene)."""
+        self._before = None
