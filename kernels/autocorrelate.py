@@ -12,7 +12,12 @@ from trueflow.kernels.device import Device, source
 from trueflow.kernels.launch import pixel_launch
 
 __all__ = [
-    "Autocorrelator", "Blend", "BoxAverage", "Envelope", "autocorrelate_reference", "box_average_reference",
+    "Autocorrelator",
+    "Blend",
+    "BoxAverage",
+    "Envelope",
+    "autocorrelate_reference",
+    "box_average_reference",
     "envelope_reference",
 ]
 
@@ -27,9 +32,7 @@ class Autocorrelator:
         self._params = source("autocorrelate").struct(
             "AutocorrelateParams", n_pixels=shape[0] * shape[1], n_ensemble=n_ensemble, lag=lag
         )
-        self._kernel = device.kernel(
-            "autocorrelate", "autocorrelate", packet_width=device.packet_width(n_ensemble)
-        )
+        self._kernel = device.kernel("autocorrelate", "autocorrelate", packet_width=device.packet_width(n_ensemble))
 
     def __call__(self, iq: Any) -> tuple[Any, Any]:
         """Returns r0 float32 and r1 complex64, both (n_z, n_x)."""
@@ -40,7 +43,7 @@ class Autocorrelator:
 
 
 class Envelope:
-    """Root mean square over slow time of (n_z, n_x, n_ensemble) complex64: the B-mode envelope before log compression."""
+    """Root mean square over slow time of (n_z, n_x, n_ensemble) complex64: the linear B-mode envelope."""
 
     def __init__(self, device: Device, *, shape: tuple[int, int], n_ensemble: int) -> None:
         self._device, self._shape = device, shape
@@ -95,15 +98,11 @@ class Blend:
         """Returns the blended r0 and r1."""
         r0_out = self._device.empty(self._shape, np.float32)
         r1_out = self._device.empty(self._shape, np.complex64)
-        self._kernel(
-            *pixel_launch(self._device, r0.size), self._params, r0, r1, r0_before, r1_before, r0_out, r1_out
-        )
+        self._kernel(*pixel_launch(self._device, r0.size), self._params, r0, r1, r0_before, r1_before, r0_out, r1_out)
         return r0_out, r1_out
 
 
-def autocorrelate_reference(
-    iq: NDArray[Any], *, lag: int = 1
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+def autocorrelate_reference(iq: NDArray[Any], *, lag: int = 1) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
     """The specification of `Autocorrelator`, in float64."""
     x = iq.astype(np.complex128)
     r1 = (x[..., lag:] * x[..., :-lag].conj()).mean(axis=-1)
@@ -117,6 +116,7 @@ def envelope_reference(iq: NDArray[Any]) -> NDArray[np.float64]:
 
 def box_average_reference(values: NDArray[Any], *, size_z: int, size_x: int) -> NDArray[Any]:
     """The specification of `BoxAverage` for one map, in float64."""
+
     def window_sum(a: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(ndimage.convolve(a, np.ones((size_z, size_x)), mode="constant"))
 

@@ -27,7 +27,11 @@ class _Matrix:
         width = device.packet_width(n_out)
         self._padded = blocks(n_out, width) * width
         self._params = source("clutter").struct(
-            "SlowTimeMatrixParams", n_pixels=n_pixels, n_in=n_in, n_state=n_state, n_out=n_out,
+            "SlowTimeMatrixParams",
+            n_pixels=n_pixels,
+            n_in=n_in,
+            n_state=n_state,
+            n_out=n_out,
             n_out_padded=self._padded,
         )
         tile = TILE[device.name]

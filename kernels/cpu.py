@@ -80,7 +80,10 @@ class _Lease:
         address = block.ctypes.data
         start = -(-address // ALIGNMENT) * ALIGNMENT
         self.__array_interface__ = {
-            "shape": (block.size - ALIGNMENT,), "typestr": "|u1", "data": (start, False), "version": 3
+            "shape": (block.size - ALIGNMENT,),
+            "typestr": "|u1",
+            "data": (start, False),
+            "version": 3,
         }
 
     def __del__(self) -> None:

@@ -73,4 +73,6 @@ class _CudaKernel(Kernel):
 
     def _launch(self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None:
         # A 0-d host record is passed by value, as CuPy documents for custom structs.
-        self._function(grid, block, tuple(a if p.pointer else a[()] for a, p in zip(arguments, self.parameters, strict=True)))
+        self._function(
+            grid, block, tuple(a if p.pointer else a[()] for a, p in zip(arguments, self.parameters, strict=True))
+        )

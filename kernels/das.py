@@ -73,10 +73,23 @@ class DelayAndSum:
     """
 
     def __init__(
-        self, device: Device, *, pixel_x_m: NDArray[np.float64], pixel_z_m: NDArray[np.float64],
-        element_x_m: NDArray[np.float64], element_z_m: NDArray[np.float64], element_angles_rad: NDArray[np.float64],
-        waves: Waves, window: ReceiveWindow, n_samples: int, n_ensemble: int, n_padded: int,
-        sampling_frequency_hz: float, demodulation_frequency_hz: float, rx_start_s: float, sound_speed_m_s: float,
+        self,
+        device: Device,
+        *,
+        pixel_x_m: NDArray[np.float64],
+        pixel_z_m: NDArray[np.float64],
+        element_x_m: NDArray[np.float64],
+        element_z_m: NDArray[np.float64],
+        element_angles_rad: NDArray[np.float64],
+        waves: Waves,
+        window: ReceiveWindow,
+        n_samples: int,
+        n_ensemble: int,
+        n_padded: int,
+        sampling_frequency_hz: float,
+        demodulation_frequency_hz: float,
+        rx_start_s: float,
+        sound_speed_m_s: float,
     ) -> None:
         n_z, n_x = pixel_x_m.shape
         n_elements, n_transmits = element_x_m.size, len(waves.table)
@@ -88,15 +101,23 @@ class DelayAndSum:
         self._shape = (n_z, n_x, n_ensemble)
         width = device.packet_width(n_ensemble)
         elements = np.zeros((4, n_elements + CHUNK), np.float32)
-        elements[:, :n_elements] = (
-            element_x_m, element_z_m, np.sin(element_angles_rad), np.cos(element_angles_rad)
-        )
+        elements[:, :n_elements] = (element_x_m, element_z_m, np.sin(element_angles_rad), np.cos(element_angles_rad))
         self._params = source("das").struct(
-            "DasParams", n_x=n_x, n_z=n_z, n_elements=n_elements, n_elements_padded=elements.shape[1],
-            n_transmits=n_transmits, n_samples=n_samples, n_ensemble=n_ensemble, n_padded=n_padded,
-            inverse_sound_speed=1 / sound_speed_m_s, sampling_frequency_hz=sampling_frequency_hz,
-            demodulation_frequency_hz=demodulation_frequency_hz, rx_start_s=rx_start_s,
-            inverse_half_aperture=2 * window.f_number, taper=max(window.taper, 1e-6),
+            "DasParams",
+            n_x=n_x,
+            n_z=n_z,
+            n_elements=n_elements,
+            n_elements_padded=elements.shape[1],
+            n_transmits=n_transmits,
+            n_samples=n_samples,
+            n_ensemble=n_ensemble,
+            n_padded=n_padded,
+            inverse_sound_speed=1 / sound_speed_m_s,
+            sampling_frequency_hz=sampling_frequency_hz,
+            demodulation_frequency_hz=demodulation_frequency_hz,
+            rx_start_s=rx_start_s,
+            inverse_half_aperture=2 * window.f_number,
+            taper=max(window.taper, 1e-6),
         )
         self._waves = device.upload(waves.table.astype(np.float32))
         self._x = device.upload(pixel_x_m.astype(np.float32))
@@ -105,7 +126,9 @@ class DelayAndSum:
         self._range = device.empty((n_z, n_x, 2), np.int32)
         self._scale = device.empty((n_z, n_x), np.float32)
         aperture = device.kernel("das", "das_aperture", packet_width=width)
-        aperture(*pixel_launch(device, n_x * n_z), self._params, self._x, self._z, self._elements, self._range, self._scale)
+        aperture(
+            *pixel_launch(device, n_x * n_z), self._params, self._x, self._z, self._elements, self._range, self._scale
+        )
         columns, depths = TILE[device.name]
         self._grid = (blocks(n_x, columns), blocks(n_z, depths), 1)
         self._block = (n_padded // width, columns, depths)
@@ -115,17 +138,35 @@ class DelayAndSum:
         """Beamform channel IQ; returns (n_z, n_x, n_ensemble) complex64 on the device."""
         out = self.device.empty(self._shape, np.complex64)
         self._das(
-            self._grid, self._block, self._params, self._waves, self._x, self._z, self._elements, self._range,
-            self._scale, iq, out,
+            self._grid,
+            self._block,
+            self._params,
+            self._waves,
+            self._x,
+            self._z,
+            self._elements,
+            self._range,
+            self._scale,
+            iq,
+            out,
         )
         return out
 
 
 def reference(
-    iq: NDArray[Any], *, pixel_x_m: NDArray[np.float64], pixel_z_m: NDArray[np.float64],
-    element_x_m: NDArray[np.float64], element_z_m: NDArray[np.float64], element_angles_rad: NDArray[np.float64],
-    waves: Waves, window: ReceiveWindow, sampling_frequency_hz: float, demodulation_frequency_hz: float,
-    rx_start_s: float, sound_speed_m_s: float,
+    iq: NDArray[Any],
+    *,
+    pixel_x_m: NDArray[np.float64],
+    pixel_z_m: NDArray[np.float64],
+    element_x_m: NDArray[np.float64],
+    element_z_m: NDArray[np.float64],
+    element_angles_rad: NDArray[np.float64],
+    waves: Waves,
+    window: ReceiveWindow,
+    sampling_frequency_hz: float,
+    demodulation_frequency_hz: float,
+    rx_start_s: float,
+    sound_speed_m_s: float,
 ) -> NDArray[np.complex128]:
     """The specification, in float64.
 

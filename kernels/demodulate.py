@@ -38,7 +38,10 @@ class BandFilter:
 
 
 def design_band_filter(
-    *, sampling_frequency_hz: float, demodulation_frequency_hz: float, bandwidth_hz: float,
+    *,
+    sampling_frequency_hz: float,
+    demodulation_frequency_hz: float,
+    bandwidth_hz: float,
     decimation: int | None = None,
 ) -> BandFilter:
     """Kaiser-window low-pass (Oppenheim & Schafer, sec. 7.5.3) that keeps the band and rejects its mirror image.
@@ -105,8 +108,16 @@ class Demodulator:
     """
 
     def __init__(
-        self, device: Device, *, n_ensemble: int, n_channels: int, n_samples: int, dtype: Any,
-        sampling_frequency_hz: float, demodulation_frequency_hz: float, rx_start_s: float,
+        self,
+        device: Device,
+        *,
+        n_ensemble: int,
+        n_channels: int,
+        n_samples: int,
+        dtype: Any,
+        sampling_frequency_hz: float,
+        demodulation_frequency_hz: float,
+        rx_start_s: float,
         band_filter: BandFilter | None = None,
     ) -> None:
         kind = {"int16": "i16", "float32": "f32", "complex64": "c64"}.get(np.dtype(dtype).name)
@@ -123,8 +134,13 @@ class Demodulator:
         self.iq_frequency_hz = sampling_frequency_hz / decimation
         self._width = width
         self._params = source("demodulate").struct(
-            "DemodulateParams", n_ensemble=n_ensemble, n_padded=self.n_padded, n_channels=n_channels,
-            n_samples=n_samples, n_iq_samples=self.n_iq_samples, decimation=decimation,
+            "DemodulateParams",
+            n_ensemble=n_ensemble,
+            n_padded=self.n_padded,
+            n_channels=n_channels,
+            n_samples=n_samples,
+            n_iq_samples=self.n_iq_samples,
+            decimation=decimation,
             n_taps=band_filter.taps.size if band_filter else 0,
         )
         self._interleave = device.kernel("demodulate", f"interleave_{kind}", packet_width=width)
@@ -151,7 +167,7 @@ class Demodulator:
         (n_channels, n_iq_samples, n_padded) complex64
             A buffer of the plan: valid until the next call.
         """
-        n_ensemble, n_channels, n_samples = self._shape
+        _, n_channels, n_samples = self._shape
         samples = samples.reshape(self._shape)
         tile = TILE[self.device.name]
         self._interleave(
@@ -160,14 +176,22 @@ class Demodulator:
         if self._demodulate is None:
             return self._scratch
         self._demodulate(
-            (1, blocks(self.n_iq_samples, tile), n_channels), (self.n_padded // self._width, tile, 1),
-            self._params, self._taps, self._turns, self._scratch, self._iq,
+            (1, blocks(self.n_iq_samples, tile), n_channels),
+            (self.n_padded // self._width, tile, 1),
+            self._params,
+            self._taps,
+            self._turns,
+            self._scratch,
+            self._iq,
         )
         return self._iq
 
 
 def mixing_tables(
-    band_filter: BandFilter, n_iq_samples: int, sampling_frequency_hz: float, demodulation_frequency_hz: float,
+    band_filter: BandFilter,
+    n_iq_samples: int,
+    sampling_frequency_hz: float,
+    demodulation_frequency_hz: float,
     rx_start_s: float,
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """The complex taps g and the turns of demodulate.cu's equation."""
@@ -179,8 +203,12 @@ def mixing_tables(
 
 
 def reference(
-    samples: NDArray[Any], *, band_filter: BandFilter | None, sampling_frequency_hz: float,
-    demodulation_frequency_hz: float, rx_start_s: float,
+    samples: NDArray[Any],
+    *,
+    band_filter: BandFilter | None,
+    sampling_frequency_hz: float,
+    demodulation_frequency_hz: float,
+    rx_start_s: float,
 ) -> NDArray[np.complex128]:
     """The specification, in float64: mix, filter, decimate, one step after another.
 
@@ -200,4 +228,4 @@ def reference(
     padded = np.pad(mixed, [(0, 0), (0, 0), (center, center)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, band_filter.taps.size, axis=-1)
     filtered = windows[:, :, :: band_filter.decimation] @ (2 * band_filter.taps)
-    return np.moveaxis(filtered, 0, -1)
+    return np.asarray(np.moveaxis(filtered, 0, -1))

@@ -94,9 +94,7 @@ class Kernel(ABC):
         """Launch over grid x block threads; arguments as in the kernel's source, scalars included."""
         if len(arguments) != len(self.parameters):
             raise TypeError(f"{self.name} takes {len(self.parameters)} arguments, got {len(arguments)}")
-        self._launch(
-            grid, block, [_checked(a, p, self.name) for a, p in zip(arguments, self.parameters, strict=True)]
-        )
+        self._launch(grid, block, [_checked(a, p, self.name) for a, p in zip(arguments, self.parameters, strict=True)])
 
     @abstractmethod
     def _launch(self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -13,23 +14,25 @@ __all__ = ["LEVELS", "available_levels", "describe", "library_path", "load_libra
 
 # Best first. What each needs, as Linux spells it in /proc/cpuinfo.
 LEVELS: dict[str, frozenset[str]] = {
-    "x86-64-v4": frozenset("avx2 bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl".split()),
-    "x86-64-v3": frozenset("avx2 bmi1 bmi2 f16c fma movbe".split()),
-    "x86-64-v2": frozenset("cx16 popcnt sse4_1 sse4_2 ssse3".split()),
+    "x86-64-v4": frozenset(
+        ["avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
+    ),
+    "x86-64-v3": frozenset(["avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"]),
+    "x86-64-v2": frozenset(["cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"]),
     "generic": frozenset(),
 }
 
-_INSTALL = "the package was built without a C++ compiler: install g++ (Debian, Ubuntu: apt-get install g++) and reinstall"
+_INSTALL = (
+    "the package was built without a C++ compiler: install g++ (Debian, Ubuntu: apt-get install g++) and reinstall"
+)
 
 
 def available_levels() -> dict[str, Path]:
     """Builds in this installation, by level, best first."""
     folders = [Path(__file__).resolve().parent / "lib"]
-    try:  # an editable install keeps compiled files in site-packages
+    with contextlib.suppress(metadata.PackageNotFoundError):  # an editable install keeps compiled files elsewhere
         folders.append(Path(str(metadata.distribution("trueflow").locate_file("trueflow/kernels/lib"))))
-    except metadata.PackageNotFoundError:
-        pass
-    found = {}
+    found: dict[str, Path] = {}
     for level in LEVELS:
         for folder in folders:
             path = folder / f"trueflow_{level}.so"
@@ -66,7 +69,9 @@ def library_path() -> Path:
         raise RuntimeError(f"Trueflow's CPU library is missing; {_INSTALL}")
     if wanted := os.environ.get("TRUEFLOW_LEVEL"):
         if wanted not in available or wanted not in usable:
-            raise RuntimeError(f"TRUEFLOW_LEVEL={wanted}: built are {list(available)}, this machine runs {list(usable)}")
+            raise RuntimeError(
+                f"TRUEFLOW_LEVEL={wanted}: built are {list(available)}, this machine runs {list(usable)}"
+            )
         return available[wanted]
     for level in usable:
         if level in available:
@@ -92,5 +97,8 @@ def describe() -> dict[str, object]:
         return {"error": str(error), "available_levels": list(available), "machine_levels": list(machine_levels())}
     level = path.stem.removeprefix("trueflow_")
     return {
-        "path": str(path), "level": level, "available_levels": list(available), "machine_levels": list(machine_levels())
+        "path": str(path),
+        "level": level,
+        "available_levels": list(available),
+        "machine_levels": list(machine_levels()),
     }

@@ -40,7 +40,7 @@ class SlowTimeFilter:
     @property
     def n_in(self) -> int:
         """Input ensemble length."""
-        return self.output.shape[1] - self.n_state
+        return int(self.output.shape[1]) - self.n_state
 
     @property
     def n_out(self) -> int:
@@ -67,9 +67,7 @@ def polynomial_filter(n_ensemble: int, *, order: int) -> SlowTimeFilter:
     return SlowTimeFilter(np.eye(n_ensemble) - basis @ basis.T)
 
 
-def fir_filter(
-    n_ensemble: int, *, cutoff_fraction: float, order: int, keep_state: bool = False
-) -> SlowTimeFilter:
+def fir_filter(n_ensemble: int, *, cutoff_fraction: float, order: int, keep_state: bool = False) -> SlowTimeFilter:
     """Linear-phase high-pass with `order` delays (even).
 
     Without state the first `order` outputs, which would lack input, are left out. With state they are made from the
@@ -99,7 +97,11 @@ def fir_filter(
 
 
 def iir_filter(
-    n_ensemble: int, *, cutoff_fraction: float, order: int, initialization: Initialization = "projection",
+    n_ensemble: int,
+    *,
+    cutoff_fraction: float,
+    order: int,
+    initialization: Initialization = "projection",
     keep_state: bool = False,
 ) -> SlowTimeFilter:
     """Butterworth high-pass with its start-up transient dealt with.
@@ -109,8 +111,8 @@ def iir_filter(
     cutoff_fraction : float
         -3 dB cut-off over the Nyquist velocity, in (0, 1).
     initialization : {"zero", "step", "projection"}
-        Of the first state: zero; the steady state for the first sample held for ever; or chosen so that the output has no
-        component in the transient's subspace (Bjaerum et al. 2002, sec. II-C).
+        Of the first state: zero; the steady state for the first sample held for ever; or chosen so that the output
+        has no component in the transient's subspace (Bjaerum et al. 2002, sec. II-C).
     keep_state : bool
         Start from the previous packet's state instead. The first packet then starts from zero.
     """

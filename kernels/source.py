@@ -20,8 +20,15 @@ KERNEL_FOLDER = Path(__file__).resolve().parent
 
 # C type -> dtypes an array (or scalar) may have there, and the number of trailing values one element spans.
 _SCALARS: dict[str, tuple[str, ...]] = {
-    "float": ("f4",), "int": ("i4",), "unsigned": ("u4",), "short": ("i2",), "float2": ("c8",),
-    "signed char": ("i1",), "unsigned char": ("u1", "b1"), "int2": ("i4",), "float4": ("f4",),
+    "float": ("f4",),
+    "int": ("i4",),
+    "unsigned": ("u4",),
+    "short": ("i2",),
+    "float2": ("c8",),
+    "signed char": ("i1",),
+    "unsigned char": ("u1", "b1"),
+    "int2": ("i4",),
+    "float4": ("f4",),
     "unsigned long long": ("u8",),
 }
 _SPAN = {"int2": 2, "float4": 4}

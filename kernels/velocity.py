@@ -12,7 +12,13 @@ from trueflow.kernels.device import Device, source
 from trueflow.kernels.launch import pixel_launch
 
 __all__ = [
-    "MAX_FOLD", "FlowMask", "PhaseCoherence", "Unfold", "flow_mask_reference", "fold_steps", "phase_coherence_reference",
+    "MAX_FOLD",
+    "FlowMask",
+    "PhaseCoherence",
+    "Unfold",
+    "flow_mask_reference",
+    "fold_steps",
+    "phase_coherence_reference",
     "unfold_reference",
 ]
 
@@ -56,8 +62,15 @@ class FlowMask:
     """
 
     def __init__(
-        self, device: Device, *, shape: tuple[int, int], power_db: float, coherence: float,
-        velocity_fraction: float = 0.0, radius: int = 2, fraction: float = 0.5,
+        self,
+        device: Device,
+        *,
+        shape: tuple[int, int],
+        power_db: float,
+        coherence: float,
+        velocity_fraction: float = 0.0,
+        radius: int = 2,
+        fraction: float = 0.5,
     ) -> None:
         if radius < 0 or not 0 <= fraction < 1:
             raise ValueError(f"flow mask radius {radius}, fraction {fraction}: expected radius >= 0, 0 <= fraction < 1")
@@ -65,7 +78,10 @@ class FlowMask:
         n_pixels = shape[0] * shape[1]
         self._n_strong = max(1, round(STRONG_FRACTION * n_pixels))
         self._gate_params = source("flow_mask").struct(
-            "FlowGateParams", n_pixels=n_pixels, power_fraction=10 ** (power_db / 10), coherence=coherence,
+            "FlowGateParams",
+            n_pixels=n_pixels,
+            power_fraction=10 ** (power_db / 10),
+            coherence=coherence,
             phase_turns=velocity_fraction / 2,
         )
         self._majority_params = source("flow_mask").struct(
@@ -115,17 +131,22 @@ def fold_steps(nyquist_velocity_m_s: float) -> NDArray[np.float32]:
     return (2.0 * np.arange(-MAX_FOLD, MAX_FOLD + 1) * nyquist_velocity_m_s).astype(np.float32)
 
 
-def phase_coherence_reference(
-    r0: NDArray[Any], r1: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def phase_coherence_reference(r0: NDArray[Any], r1: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The specification of `PhaseCoherence`, in float64."""
     r = r1.astype(np.complex128)
     return np.angle(r) / (2 * np.pi), np.minimum(np.abs(r) / np.maximum(r0.astype(float), 1e-37), 1.0)
 
 
 def flow_mask_reference(
-    r0: NDArray[np.float32], phase_turns: NDArray[Any], coherence: NDArray[Any], *, power_db: float,
-    coherence_min: float, velocity_fraction: float = 0.0, radius: int = 2, fraction: float = 0.5,
+    r0: NDArray[np.float32],
+    phase_turns: NDArray[Any],
+    coherence: NDArray[Any],
+    *,
+    power_db: float,
+    coherence_min: float,
+    velocity_fraction: float = 0.0,
+    radius: int = 2,
+    fraction: float = 0.5,
 ) -> NDArray[np.bool_]:
     """The specification of `FlowMask`."""
     n_strong = max(1, round(STRONG_FRACTION * r0.size))
@@ -133,7 +154,9 @@ def flow_mask_reference(
     strongest = np.sort(bins.ravel())[::-1][n_strong - 1]
     reference = np.array(strongest << 20, np.int32).view(np.float32)
     gate = (
-        (r0 > 0) & (r0 >= np.float32(10 ** (power_db / 10)) * reference) & (coherence >= coherence_min)
+        (r0 > 0)
+        & (r0 >= np.float32(10 ** (power_db / 10)) * reference)
+        & (coherence >= coherence_min)
         & (np.abs(phase_turns) >= velocity_fraction / 2)
     )
     if radius == 0:

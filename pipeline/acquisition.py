@@ -50,8 +50,11 @@ class DivergingWave:
     def __post_init__(self) -> None:
         if not self.source_z_m < 0:
             raise TrueflowError(
-                "the virtual source must lie behind the array", where="transmit.source_z_m", found=self.source_z_m,
-                expected="< 0", advice="focused transmits (source in front) are not supported",
+                "the virtual source must lie behind the array",
+                where="transmit.source_z_m",
+                found=self.source_z_m,
+                expected="< 0",
+                advice="focused transmits (source in front) are not supported",
             )
 
 
@@ -108,15 +111,23 @@ class Acquisition:
         if self.demodulation_frequency_hz is None:
             object.__setattr__(self, "demodulation_frequency_hz", self.center_frequency_hz)
         bounds = {  # wide enough for anything that images with ultrasound, narrow enough to catch a wrong unit
-            "sampling_frequency_hz": (1e4, 1e9), "center_frequency_hz": (1e4, 2e8), "prf_hz": (1.0, 1e6),
-            "sound_speed_m_s": (300.0, 5000.0), "rx_start_s": (-1e-2, 1e-2), "demodulation_frequency_hz": (0.0, 2e8),
-            "n_samples": (1, 1 << 24), "n_ensemble": (1, 1 << 16), "n_receive_firings": (1, 64),
+            "sampling_frequency_hz": (1e4, 1e9),
+            "center_frequency_hz": (1e4, 2e8),
+            "prf_hz": (1.0, 1e6),
+            "sound_speed_m_s": (300.0, 5000.0),
+            "rx_start_s": (-1e-2, 1e-2),
+            "demodulation_frequency_hz": (0.0, 2e8),
+            "n_samples": (1, 1 << 24),
+            "n_ensemble": (1, 1 << 16),
+            "n_receive_firings": (1, 64),
             "slow_time_decimation": (1, 1 << 16),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not (np.isfinite(value) and low <= value <= high):
-                raise TrueflowError("out of range", where=f"acquisition.{name}", found=value, expected=f"{low} to {high}")
+                raise TrueflowError(
+                    "out of range", where=f"acquisition.{name}", found=value, expected=f"{low} to {high}"
+                )
         if not self.transmits:
             raise TrueflowError("no transmits", where="acquisition.transmits", expected="at least one firing")
 

@@ -45,15 +45,22 @@ class ColorFlow:
     """
 
     def __init__(
-        self, acquisition: Acquisition, config: Config | None = None, *, grid: ImageGrid | None = None,
-        device: str | Device = "cpu", n_threads: int | None = None,
+        self,
+        acquisition: Acquisition,
+        config: Config | None = None,
+        *,
+        grid: ImageGrid | None = None,
+        device: str | Device = "cpu",
+        n_threads: int | None = None,
     ) -> None:
         self.acquisition = acquisition
         self.device = _device(device, n_threads)
         self._config = config or Config()
         if acquisition.sample_kind == "beamformed":
             if grid is None:
-                raise TrueflowError("beamformed data needs its grid", where="ColorFlow", advice="pass grid=recording.grid")
+                raise TrueflowError(
+                    "beamformed data needs its grid", where="ColorFlow", advice="pass grid=recording.grid"
+                )
             self.grid = grid
             self._beamform: Beamform | EnterBeamformed = EnterBeamformed(self.device, acquisition, grid)
         else:
@@ -65,13 +72,14 @@ class ColorFlow:
         self._bmode = Bmode(self.device, shape=shape, n_ensemble=n_ensemble)
         self._clutter = Clutter(self.device, shape=shape, n_ensemble=n_ensemble, config=c.clutter)
         self._doppler = Doppler(
-            self.device, shape=shape, n_ensemble=self._clutter.n_out,
-            nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s(c.doppler.lag), config=c.doppler,
+            self.device,
+            shape=shape,
+            n_ensemble=self._clutter.n_out,
+            nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s(c.doppler.lag),
+            config=c.doppler,
         )
         self._persistence = Persistence(self.device, shape=shape, config=c.persistence)
-        self._dealias = Dealias(
-            self.device, acquisition, shape=shape, doppler=c.doppler, mask=c.mask, config=c.dealias
-        )
+        self._dealias = Dealias(self.device, acquisition, shape=shape, doppler=c.doppler, mask=c.mask, config=c.dealias)
 
     def __call__(self, packet: RfPacket, /) -> ColorFrame:
         """Process one packet; `timings_s` of the result says where the time went."""

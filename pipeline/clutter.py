@@ -58,17 +58,18 @@ def _fir(device: Device, shape: tuple[int, int], n_ensemble: int, config: Clutte
 @CLUTTER_FILTERS.register("iir")
 def _iir(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
     design = slow_time.iir_filter(
-        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=config.order,
-        initialization=config.initialization, keep_state=config.keep_state,
+        n_ensemble,
+        cutoff_fraction=config.cutoff_fraction,
+        order=config.order,
+        initialization=config.initialization,
+        keep_state=config.keep_state,
     )
     return MatrixFilter(device, design, shape=shape)
 
 
 @CLUTTER_FILTERS.register("svd")
 def _svd(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
-    return SvdFilter(
-        device, shape=shape, n_ensemble=n_ensemble, rank_low=config.rank_low, rank_high=config.rank_high
-    )
+    return SvdFilter(device, shape=shape, n_ensemble=n_ensemble, rank_low=config.rank_low, rank_high=config.rank_high)
 
 
 @CLUTTER_FILTERS.register("auto")

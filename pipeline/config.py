@@ -20,8 +20,16 @@ else:
     import tomli as tomllib
 
 __all__ = [
-    "BeamformConfig", "ClutterConfig", "Config", "DealiasConfig", "DemodulateConfig", "DisplayConfig",
-    "DopplerConfig", "GridConfig", "MaskConfig", "PersistenceConfig",
+    "BeamformConfig",
+    "ClutterConfig",
+    "Config",
+    "DealiasConfig",
+    "DemodulateConfig",
+    "DisplayConfig",
+    "DopplerConfig",
+    "GridConfig",
+    "MaskConfig",
+    "PersistenceConfig",
 ]
 
 
@@ -148,7 +156,9 @@ class Config:
             if name not in sections:
                 raise TrueflowError("unknown section", where=f"{where} [{name}]", advice=nearest(name, sections))
             if not isinstance(table, dict):
-                raise TrueflowError("not a section", where=f"{where} [{name}]", found=table, expected="key = value lines")
+                raise TrueflowError(
+                    "not a section", where=f"{where} [{name}]", found=table, expected="key = value lines"
+                )
             section = typing.cast("type[Any]", sections[name].default_factory)
             parsed[name] = _parse_section(section, table, where=f"{where} [{name}]")
         return cls(**parsed)

@@ -61,7 +61,8 @@ class _SkimageDealiaser:
             raise TrueflowError(
                 "dealiaser 'skimage' needs scikit-image", advice="pip install 'trueflow[skimage]'"
             ) from error
-        self._device, self._unwrap = device, unwrap_phase
+        self._device = device
+        self._unwrap: Any = unwrap_phase
 
     def __call__(self, phase: PhaseMap, segmentation: Segmentation | None) -> tuple[Any, Any]:
         turns, mask = self._device.download(phase.phase_turns), self._device.download(phase.mask)
@@ -90,15 +91,26 @@ class Dealias:
     """The dealias stage: phase, flow mask, folds, velocities."""
 
     def __init__(
-        self, device: Device, acquisition: Acquisition, *, shape: tuple[int, int], doppler: DopplerConfig,
-        mask: MaskConfig, config: DealiasConfig,
+        self,
+        device: Device,
+        acquisition: Acquisition,
+        *,
+        shape: tuple[int, int],
+        doppler: DopplerConfig,
+        mask: MaskConfig,
+        config: DealiasConfig,
     ) -> None:
         nyquist_velocity_m_s = acquisition.nyquist_velocity_m_s(doppler.lag)
         self._phase = PhaseCoherence(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
         try:
             self._mask = FlowMask(
-                device, shape=shape, power_db=mask.power_db, coherence=mask.coherence,
-                velocity_fraction=mask.velocity_fraction, radius=mask.speck_radius, fraction=mask.speck_fraction,
+                device,
+                shape=shape,
+                power_db=mask.power_db,
+                coherence=mask.coherence,
+                velocity_fraction=mask.velocity_fraction,
+                radius=mask.speck_radius,
+                fraction=mask.speck_fraction,
             )
         except ValueError as error:
             raise TrueflowError(str(error), where="config [mask]") from error
@@ -111,6 +123,4 @@ class Dealias:
         mask = self._mask(doppler.r0, turns, coherence)
         fold, confidence = self._dealiaser(PhaseMap(turns, coherence, mask), segmentation)
         velocity = self._unfold(wrapped, mask, fold)
-        return VelocityFrame(
-            velocity, wrapped, fold, confidence, mask, doppler.nyquist_velocity_m_s, doppler.stamp
-        )
+        return VelocityFrame(velocity, wrapped, fold, confidence, mask, doppler.nyquist_velocity_m_s, doppler.stamp)

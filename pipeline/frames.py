@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "BmodeFrame", "ColorFrame", "DopplerFrame", "IqEnsemble", "RfPacket", "Segmentation", "Stamp", "VelocityFrame",
+    "BmodeFrame",
+    "ColorFrame",
+    "DopplerFrame",
+    "IqEnsemble",
+    "RfPacket",
+    "Segmentation",
+    "Stamp",
+    "VelocityFrame",
 ]
 
 

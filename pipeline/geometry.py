@@ -44,15 +44,22 @@ def make_grid(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
     grid = _polar(acquisition, config) if kind == "polar" else _cartesian(acquisition, config)
     if grid.shape[0] * grid.shape[1] > MAX_PIXELS:
         raise TrueflowError(
-            "too many pixels", where="config [grid]", found=f"{grid.shape[0]} x {grid.shape[1]}",
-            expected=f"at most {MAX_PIXELS}", advice="set n_x and n_z, or a wider spacing_wavelengths",
+            "too many pixels",
+            where="config [grid]",
+            found=f"{grid.shape[0]} x {grid.shape[1]}",
+            expected=f"at most {MAX_PIXELS}",
+            advice="set n_x and n_z, or a wider spacing_wavelengths",
         )
     return grid
 
 
-def _axis(name: str, low: float, high: float, count: int | None, spacing: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _axis(
+    name: str, low: float, high: float, count: int | None, spacing: float
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     if not low < high:
-        raise TrueflowError(f"empty {name} range", where="config [grid]", found=f"{low:g} to {high:g}", expected="min < max")
+        raise TrueflowError(
+            f"empty {name} range", where="config [grid]", found=f"{low:g} to {high:g}", expected="min < max"
+        )
     size = count if count is not None else int(np.clip(round((high - low) / spacing) + 1, 2, 4096))
     if size < 1:
         raise TrueflowError("not positive", where=f"config [grid] n_{name}", found=size, expected=">= 1")
@@ -76,8 +83,11 @@ def _cartesian(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
     step = config.spacing_wavelengths * acquisition.wavelength_m
     return ImageGrid.cartesian(
         _axis(
-            "x", _given(config.x_min_m, min(float(x.min()), -reach)), _given(config.x_max_m, max(float(x.max()), reach)),
-            config.n_x, LATERAL_TO_AXIAL * step,
+            "x",
+            _given(config.x_min_m, min(float(x.min()), -reach)),
+            _given(config.x_max_m, max(float(x.max()), reach)),
+            config.n_x,
+            LATERAL_TO_AXIAL * step,
         ),
         _axis("z", low, high, config.n_z, step),
     )
@@ -95,7 +105,10 @@ def _polar(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
     else:
         half, radius = np.pi / 4, 0.0
     angles = _axis(
-        "x", _given(config.angle_min_rad, -half), _given(config.angle_max_rad, half), config.n_x,
+        "x",
+        _given(config.angle_min_rad, -half),
+        _given(config.angle_max_rad, half),
+        config.n_x,
         LATERAL_TO_AXIAL * step / (radius + high / 2),
     )
     top = float(probe.element_positions_m[:, 2].max())

@@ -38,7 +38,9 @@ class ImageGrid:
             axis = np.array(getattr(self, name), dtype=np.float64)
             if axis.ndim != 1 or axis.size < 1 or not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
                 raise TrueflowError(
-                    "not an axis", where=f"grid.{name}", found=f"shape {axis.shape}",
+                    "not an axis",
+                    where=f"grid.{name}",
+                    found=f"shape {axis.shape}",
                     expected="one dimension, finite, strictly increasing",
                 )
             axis.setflags(write=False)

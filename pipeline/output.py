@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from trueflow.pipeline.errors import TrueflowError
 
-__all__ = ["Outputs", "write_errors"]
+__all__ = ["Outputs", "PatientFile", "write_errors"]
 
 
 class Outputs:
@@ -84,6 +86,48 @@ def write_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         found = error.strerror or " ".join(str(error).split())
         raise TrueflowError("cannot be written", where=str(target), found=found, advice=_advice(target)) from error
+
+
+class PatientFile(io.FileIO):
+    """A file to write HDF5 to: it keeps the first failure for `check`, and claims that all went well.
+
+    HDF5 1.14 that cannot write what it has cached crashes the process when the file is closed, and a full disk then
+    leaves the half-written file behind.
+
+    Parameters
+    ----------
+    path : str or Path
+        Created, or emptied.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(os.fspath(path), "w+")
+        self._failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """All of the bytes, unless something has failed."""
+        view = memoryview(data).cast("B")
+        written = 0
+        try:
+            while written < len(view) and self._failure is None:
+                written += super().write(view[written:]) or 0
+        except OSError as error:
+            self._failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the size, unless something has failed."""
+        if self._failure is None:
+            try:
+                return super().truncate(size)
+            except OSError as error:
+                self._failure = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def _advice(target: Path) -> str:

@@ -52,16 +52,23 @@ class Probe:
                 "wrong shape", where="probe.element_angles_rad", found=angles.shape, expected=positions.shape[:1]
             )
         if not (np.isfinite(positions).all() and np.isfinite(angles).all()):
-            raise TrueflowError("not finite", where="probe geometry", found="NaN or infinity", expected="metres, radians")
+            raise TrueflowError(
+                "not finite", where="probe geometry", found="NaN or infinity", expected="metres, radians"
+            )
         if np.abs(positions).max() > 1.0:
             raise TrueflowError(
-                "implausible size", where="probe.element_positions_m", found=f"{np.abs(positions).max():g} m",
-                expected="an array smaller than 1 m", advice="positions are in metres",
+                "implausible size",
+                where="probe.element_positions_m",
+                found=f"{np.abs(positions).max():g} m",
+                expected="an array smaller than 1 m",
+                advice="positions are in metres",
             )
         if np.ptp(positions[:, 1]) > 1e-6:
             raise TrueflowError(
-                "elements lie off the imaging plane", where="probe.element_positions_m",
-                found=f"y from {positions[:, 1].min():g} to {positions[:, 1].max():g} m", expected="one y for all",
+                "elements lie off the imaging plane",
+                where="probe.element_positions_m",
+                found=f"y from {positions[:, 1].min():g} to {positions[:, 1].max():g} m",
+                expected="one y for all",
                 advice="matrix arrays are not supported",
             )
         for name in ("center_frequency_hz", "bandwidth_fraction", "element_width_m"):
@@ -75,34 +82,57 @@ class Probe:
 
     @classmethod
     def linear(
-        cls, n_elements: int, *, pitch_m: float, kind: ProbeKind = "linear", center_frequency_hz: float | None = None,
-        bandwidth_fraction: float | None = None, element_width_m: float | None = None, name: str = "unnamed",
+        cls,
+        n_elements: int,
+        *,
+        pitch_m: float,
+        kind: ProbeKind = "linear",
+        center_frequency_hz: float | None = None,
+        bandwidth_fraction: float | None = None,
+        element_width_m: float | None = None,
+        name: str = "unnamed",
     ) -> Probe:
         """A straight array along x (also what a phased array is)."""
         x = (np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m
         return cls(
-            np.column_stack([x, np.zeros_like(x), np.zeros_like(x)]), np.zeros(n_elements), kind,
-            center_frequency_hz, bandwidth_fraction, element_width_m, name,
+            np.column_stack([x, np.zeros_like(x), np.zeros_like(x)]),
+            np.zeros(n_elements),
+            kind,
+            center_frequency_hz,
+            bandwidth_fraction,
+            element_width_m,
+            name,
         )
 
     @classmethod
     def convex(
-        cls, n_elements: int, *, pitch_m: float, radius_m: float, center_frequency_hz: float | None = None,
-        bandwidth_fraction: float | None = None, element_width_m: float | None = None, name: str = "unnamed",
+        cls,
+        n_elements: int,
+        *,
+        pitch_m: float,
+        radius_m: float,
+        center_frequency_hz: float | None = None,
+        bandwidth_fraction: float | None = None,
+        element_width_m: float | None = None,
+        name: str = "unnamed",
     ) -> Probe:
         """A curved array; `pitch_m` along the arc, the array's center (its deepest point) at the origin."""
         angles = (np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m / radius_m
         positions = np.column_stack(
             [radius_m * np.sin(angles), np.zeros(n_elements), radius_m * (np.cos(angles) - 1.0)]
         )
-        return cls(
-            positions, angles, "convex", center_frequency_hz, bandwidth_fraction, element_width_m, name
-        )
+        return cls(positions, angles, "convex", center_frequency_hz, bandwidth_fraction, element_width_m, name)
 
     @classmethod
     def from_positions(
-        cls, element_positions_m: ArrayLike, *, kind: ProbeKind | None = None, center_frequency_hz: float | None = None,
-        bandwidth_fraction: float | None = None, element_width_m: float | None = None, name: str = "unnamed",
+        cls,
+        element_positions_m: ArrayLike,
+        *,
+        kind: ProbeKind | None = None,
+        center_frequency_hz: float | None = None,
+        bandwidth_fraction: float | None = None,
+        element_width_m: float | None = None,
+        name: str = "unnamed",
     ) -> Probe:
         """A probe from element centers alone: normals are perpendicular to the curve through them."""
         positions = np.asarray(element_positions_m, dtype=np.float64)
@@ -111,13 +141,18 @@ class Probe:
                 "wrong shape", where="probe.element_positions_m", found=positions.shape, expected="(n_elements, 3)"
             )
         curved = len(positions) > 2 and np.ptp(positions[:, 2]) > 1e-5
-        angles = np.zeros(len(positions))
+        angles: NDArray[np.float64] = np.zeros(len(positions))
         if curved:
             tangent = np.gradient(positions, axis=0)
-            angles = -np.arctan2(tangent[:, 2], tangent[:, 0])
+            angles = np.asarray(-np.arctan2(tangent[:, 2], tangent[:, 0]), np.float64)
         return cls(
-            positions, angles, kind or ("convex" if curved else "linear"), center_frequency_hz, bandwidth_fraction,
-            element_width_m, name,
+            positions,
+            angles,
+            kind or ("convex" if curved else "linear"),
+            center_frequency_hz,
+            bandwidth_fraction,
+            element_width_m,
+            name,
         )
 
     @property

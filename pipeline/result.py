@@ -31,7 +31,7 @@ from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.config import Config
 from trueflow.pipeline.frames import ColorFrame
 from trueflow.pipeline.grid import ImageGrid
-from trueflow.pipeline.output import write_errors
+from trueflow.pipeline.output import PatientFile, write_errors
 from trueflow.pipeline.probe import Probe
 from trueflow.pipeline.sources.base import Truth
 
@@ -97,7 +97,8 @@ class ResultWriter:
         self.n_frames = 0
         digest = _sha256(Path(source_path), hashed)
         with self._errors():
-            self._file = h5py.File(path, "w")
+            self._raw = PatientFile(path)
+            self._file = h5py.File(self._raw, "w")
             self._file.attrs.update(
                 config=config.to_toml(), version=__version__, source=Path(source_path).name, source_sha256=digest
             )
@@ -133,6 +134,11 @@ class ResultWriter:
                     dataset[self.n_frames] = values[name]
         self.n_frames += 1
 
+    def describe_config(self, config: Config) -> None:
+        """Store the settings that were in force, where they became known on the way."""
+        with self._errors():
+            self._file.attrs["config"] = config.to_toml()
+
     def close(self) -> None:
         """Write what follows from all frames, and close the file."""
         if not self._file:
@@ -145,6 +151,7 @@ class ResultWriter:
                 _put(group, "timestamps", since_first_s, "s", "Acquisition time of each frame relative to frame 0.")
                 _put(group, "start_time_offset", np.float32(times_s[0]), "s", "First transmit to frame 0.")
             self._file.close()
+            self._raw.close()
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -157,6 +164,7 @@ class ResultWriter:
         else:  # the file is thrown away: what else goes wrong with it is of no interest
             with contextlib.suppress(Exception):
                 self._file.close()
+                self._raw.close()
 
     def _create_map(self, name: str) -> None:
         dtype, unit, description, filters = MAPS[name]
@@ -173,10 +181,8 @@ class ResultWriter:
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         with write_errors(self._target):
-            try:
-                yield
-            except RuntimeError as error:  # how HDF5 reports a disk that fills up while it flushes
-                raise OSError(str(error)) from error
+            yield
+            self._raw.check()
 
 
 def _coherence(frame: ColorFrame) -> NDArray[np.float32]:

@@ -29,13 +29,22 @@ class Beamform:
     """Channel RF or IQ to beamformed IQ: demodulate, delay, sum, compound."""
 
     def __init__(
-        self, device: Device, acquisition: Acquisition, grid: ImageGrid, *, demodulate: DemodulateConfig,
+        self,
+        device: Device,
+        acquisition: Acquisition,
+        grid: ImageGrid,
+        *,
+        demodulate: DemodulateConfig,
         beamform: BeamformConfig,
     ) -> None:
         if not 0.1 <= beamform.f_number <= 20:
-            raise TrueflowError("out of range", where="config [beamform] f_number", found=beamform.f_number, expected="0.1 to 20")
+            raise TrueflowError(
+                "out of range", where="config [beamform] f_number", found=beamform.f_number, expected="0.1 to 20"
+            )
         if not 0 <= beamform.tukey_taper <= 1:
-            raise TrueflowError("out of range", where="config [beamform] tukey_taper", found=beamform.tukey_taper, expected="0 to 1")
+            raise TrueflowError(
+                "out of range", where="config [beamform] tukey_taper", found=beamform.tukey_taper, expected="0 to 1"
+            )
         self._device, self._acquisition, self._grid = device, acquisition, grid
         self._demodulate_config = demodulate
         self._window = ReceiveWindow(beamform.f_number, TAPERS.get(beamform.window, beamform.tukey_taper))
@@ -49,7 +58,10 @@ class Beamform:
         expected = (a.n_ensemble, a.n_transmits, a.probe.n_elements, a.n_samples)
         if packet.samples.shape != expected:
             raise TrueflowError(
-                "packet of another shape", where=f"packet {packet.stamp.index}", found=packet.samples.shape, expected=expected
+                "packet of another shape",
+                where=f"packet {packet.stamp.index}",
+                found=packet.samples.shape,
+                expected=expected,
             )
         samples = self._device.upload(packet.samples)
         return IqEnsemble(self._das(self._demodulator(samples)), packet.stamp)
@@ -59,18 +71,32 @@ class Beamform:
         a = self._acquisition
         try:
             self._demodulator = Demodulator(
-                self._device, n_ensemble=a.n_ensemble, n_channels=a.n_transmits * a.probe.n_elements,
-                n_samples=a.n_samples, dtype=dtype, sampling_frequency_hz=a.sampling_frequency_hz,
-                demodulation_frequency_hz=a.mixing_frequency_hz, rx_start_s=a.rx_start_s,
+                self._device,
+                n_ensemble=a.n_ensemble,
+                n_channels=a.n_transmits * a.probe.n_elements,
+                n_samples=a.n_samples,
+                dtype=dtype,
+                sampling_frequency_hz=a.sampling_frequency_hz,
+                demodulation_frequency_hz=a.mixing_frequency_hz,
+                rx_start_s=a.rx_start_s,
                 band_filter=self._band_filter(),
             )
             self._das = DelayAndSum(
-                self._device, pixel_x_m=self._grid.x_m, pixel_z_m=self._grid.z_m,
-                element_x_m=a.probe.element_positions_m[:, 0], element_z_m=a.probe.element_positions_m[:, 2],
-                element_angles_rad=a.probe.element_angles_rad, waves=make_waves(a), window=self._window,
-                n_samples=self._demodulator.n_iq_samples, n_ensemble=a.n_ensemble, n_padded=self._demodulator.n_padded,
-                sampling_frequency_hz=self._demodulator.iq_frequency_hz, demodulation_frequency_hz=a.mixing_frequency_hz,
-                rx_start_s=a.rx_start_s, sound_speed_m_s=a.sound_speed_m_s,
+                self._device,
+                pixel_x_m=self._grid.x_m,
+                pixel_z_m=self._grid.z_m,
+                element_x_m=a.probe.element_positions_m[:, 0],
+                element_z_m=a.probe.element_positions_m[:, 2],
+                element_angles_rad=a.probe.element_angles_rad,
+                waves=make_waves(a),
+                window=self._window,
+                n_samples=self._demodulator.n_iq_samples,
+                n_ensemble=a.n_ensemble,
+                n_padded=self._demodulator.n_padded,
+                sampling_frequency_hz=self._demodulator.iq_frequency_hz,
+                demodulation_frequency_hz=a.mixing_frequency_hz,
+                rx_start_s=a.rx_start_s,
+                sound_speed_m_s=a.sound_speed_m_s,
             )
         except (ValueError, TypeError) as error:
             raise TrueflowError(str(error), where="beamformer") from error
@@ -82,8 +108,10 @@ class Beamform:
             return None
         fraction = config.bandwidth_fraction or max(a.probe.bandwidth_fraction or 0.0, LEAST_BANDWIDTH_FRACTION)
         return design_band_filter(
-            sampling_frequency_hz=a.sampling_frequency_hz, demodulation_frequency_hz=a.mixing_frequency_hz,
-            bandwidth_hz=fraction * a.center_frequency_hz, decimation=config.decimation,
+            sampling_frequency_hz=a.sampling_frequency_hz,
+            demodulation_frequency_hz=a.mixing_frequency_hz,
+            bandwidth_hz=fraction * a.center_frequency_hz,
+            decimation=config.decimation,
         )
 
 
@@ -98,7 +126,10 @@ class EnterBeamformed:
         expected = (self._n_ensemble, *self._shape)
         if packet.samples.shape != expected:
             raise TrueflowError(
-                "packet of another shape", where=f"packet {packet.stamp.index}", found=packet.samples.shape, expected=expected
+                "packet of another shape",
+                where=f"packet {packet.stamp.index}",
+                found=packet.samples.shape,
+                expected=expected,
             )
         iq = np.ascontiguousarray(np.moveaxis(packet.samples, 0, -1), dtype=np.complex64)
         return IqEnsemble(self._device.upload(iq), packet.stamp)
@@ -119,7 +150,12 @@ class Doppler:
     """Lag-one autocorrelation and its spatial average."""
 
     def __init__(
-        self, device: Device, *, shape: tuple[int, int], n_ensemble: int, nyquist_velocity_m_s: float,
+        self,
+        device: Device,
+        *,
+        shape: tuple[int, int],
+        n_ensemble: int,
+        nyquist_velocity_m_s: float,
         config: DopplerConfig,
     ) -> None:
         try:
