@@ -3,37 +3,38 @@
 //
 //   y[pixel, i] = sum_j A[i, j] x[pixel, j] + sum_s B[i, s] state[pixel, s]
 //
-// `slow_time_matrix` applies one complex (or real: zero imaginary part) matrix to every pixel; a filter that keeps state across packets
-// launches it twice, for its output and for its next state. `gram` sums x[pixel, i] conj(x[pixel, j]) over runs of pixels;
-// the partial sums are added on the host side of the launch, in their fixed order (SVD filter: Demene et al. 2015).
+// `slow_time_matrix` applies one matrix to every pixel; a filter that keeps state across packets launches it twice, for
+// its output and for its next state. `gram` sums x[pixel, i] conj(x[pixel, j]) over runs of pixels; the partial sums are
+// then added in their fixed order (SVD filter: Demene et al. 2015).
 // Threads of slow_time_matrix: x packet within the output, y pixel. Of gram: x packet of i, y j, z run of pixels.
-// Layout: x [pixel][n_in], state [pixel][n_state], y [pixel][n_out] complex64; matrix [n_in + n_state][n_out_padded], the columns
-// of A and B one after another. 32-bit indices: n_pixels * max(n_in, n_out) < 2^31.
+// Layout: x [pixel][n_in], state [pixel][n_state], y [pixel][n_out] complex64. matrix [column][n_out_padded]: the columns
+// of A, of B and, where is_complex, of Im A, one after another; each real element stands twice, beside the real and the
+// imaginary part that it multiplies. 32-bit indices: n_pixels * max(n_in, n_out) < 2^31.
 #include "packet.cuh"
 
 struct SlowTimeMatrixParams {
   int n_pixels, n_in, n_state, n_out, n_out_padded;
+  int is_complex;
 };
-
-// y += column * (re + j im), the column complex.
-TF_INLINE void accumulate(Packet& real, Packet& imag, const float2* column, float2 x) {
-  const Packet c = packet_load(column);
-  real += x.x * c;
-  imag += x.y * c;
-}
 
 TF_PACKET_KERNEL(slow_time_matrix, const SlowTimeMatrixParams p, const float2* __restrict__ matrix,
                  const float2* __restrict__ x, const float2* __restrict__ state, float2* __restrict__ y) {
   const int lane = threadIdx.x * PACKET_WIDTH;
   const int pixel = blockIdx.y * blockDim.y + threadIdx.y;
   if (pixel >= p.n_pixels) return;
-  Packet real = packet_zero(), imag = packet_zero();
+  Packet sum = packet_zero();
   const float2* column = matrix + lane;
   for (int j = 0; j < p.n_in; ++j, column += p.n_out_padded)
-    accumulate(real, imag, column, x[pixel * p.n_in + j]);
+    sum += packet_load(column) * packet_broadcast(x[pixel * p.n_in + j]);
   for (int s = 0; s < p.n_state; ++s, column += p.n_out_padded)
-    accumulate(real, imag, column, state[pixel * p.n_state + s]);
-  packet_store_part(y + pixel * p.n_out + lane, packet_complex(real, imag), p.n_out - lane);
+    sum += packet_load(column) * packet_broadcast(state[pixel * p.n_state + s]);
+  if (p.is_complex) {
+    Packet imag = packet_zero();
+    for (int j = 0; j < p.n_in; ++j, column += p.n_out_padded)
+      imag += packet_load(column) * packet_broadcast(x[pixel * p.n_in + j]);
+    sum = packet_complex(sum, imag);
+  }
+  packet_store_part(y + pixel * p.n_out + lane, sum, p.n_out - lane);
 }
 
 struct GramParams {

@@ -18,29 +18,33 @@ GRAM_RUN = {"cpu": 2048, "cuda": 128}  # pixels per partial sum
 
 
 class _Matrix:
-    """One launch of slow_time_matrix with a matrix (n_out, n_in + n_state)."""
+    """One launch of slow_time_matrix with a matrix (n_out, n_in + n_state), complex if `is_complex`."""
 
-    def __init__(self, device: Device, *, n_pixels: int, n_in: int, n_state: int, n_out: int) -> None:
+    def __init__(
+        self, device: Device, *, n_pixels: int, n_in: int, n_state: int, n_out: int, is_complex: bool = False
+    ) -> None:
         if n_pixels * max(n_in, n_out) >= 2**31:
             raise ValueError("clutter.cu indexes with 32 bits: fewer pixels or pulses per packet")
         self._device = device
         width = device.packet_width(n_out)
-        self._padded = blocks(n_out, width) * width
+        self.n_padded = blocks(n_out, width) * width
         self._params = source("clutter").struct(
             "SlowTimeMatrixParams",
             n_pixels=n_pixels,
             n_in=n_in,
             n_state=n_state,
             n_out=n_out,
-            n_out_padded=self._padded,
+            n_out_padded=self.n_padded,
+            is_complex=int(is_complex),
         )
         tile = TILE[device.name]
-        self._grid, self._block = (1, blocks(n_pixels, tile), 1), (self._padded // width, tile, 1)
+        self._grid, self._block = (1, blocks(n_pixels, tile), 1), (self.n_padded // width, tile, 1)
         self._kernel = device.kernel("clutter", "slow_time_matrix", packet_width=width)
 
-    def upload(self, matrix: NDArray[Any]) -> Any:
-        columns = np.zeros((matrix.shape[1], self._padded), np.complex64)
-        columns[:, : matrix.shape[0]] = matrix.T
+    def upload(self, matrix: NDArray[np.float64]) -> Any:
+        """Columns of a real matrix as the kernel wants them: every element beside both parts of the samples."""
+        columns = np.zeros((matrix.shape[1], self.n_padded), np.complex64)
+        columns[:, : matrix.shape[0]] = matrix.T * (1 + 1j)
         return self._device.upload(columns)
 
     def __call__(self, columns: Any, x: Any, state: Any, y: Any) -> None:
@@ -106,8 +110,10 @@ class SvdFilter:
         self._partial = device.empty((blocks(n_pixels, run), n_ensemble, padded), np.complex64)
         self._grid, self._block = (1, 1, len(self._partial)), (padded // width, n_ensemble, 1)
         self._gram = device.kernel("clutter", "gram", packet_width=width)
-        self._matrix = _Matrix(device, n_pixels=n_pixels, n_in=n_ensemble, n_state=0, n_out=n_ensemble)
-        self._columns = device.zeros((n_ensemble, self._matrix._padded), np.complex64)
+        self._matrix = _Matrix(
+            device, n_pixels=n_pixels, n_in=n_ensemble, n_state=0, n_out=n_ensemble, is_complex=True
+        )
+        self._columns = device.zeros((2, n_ensemble, self._matrix.n_padded), np.complex64)
         self._no_state = device.zeros(1, np.complex64)
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
@@ -117,7 +123,9 @@ class SvdFilter:
         # Partial [j][i] holds sum of x_i conj(x_j): its transpose is the Gram matrix.
         gram = self._partial[:, :, :n].sum(axis=0, dtype=np.complex128).T
         vectors = xp.linalg.eigh(gram)[1][:, ::-1][:, self._ranks]
-        self._columns[:, :n] = (vectors @ vectors.conj().T).T
+        projection = (vectors @ vectors.conj().T).T
+        self._columns[0, :, :n] = projection.real * (1 + 1j)
+        self._columns[1, :, :n] = projection.imag * (1 + 1j)
         out = self._device.empty((*self._shape, n), np.complex64)
         self._matrix(self._columns, iq, self._no_state, out)
         return out

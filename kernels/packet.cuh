@@ -58,70 +58,20 @@ TF_INLINE float2 packet_sum(const Packet& a) {
   TF_EACH_SAMPLE sum.x += a.sample[i].x, sum.y += a.sample[i].y;
   return sum;
 }
+TF_INLINE Packet packet_times_j(const Packet& a) {
+  Packet p;
+  TF_EACH_SAMPLE p.sample[i] = make_float2(-a.sample[i].y, a.sample[i].x);
+  return p;
+}
 // a + j b
-TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
+TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) { return a + packet_times_j(b); }
+TF_INLINE Packet packet_broadcast(float2 value) {
   Packet p;
-  TF_EACH_SAMPLE p.sample[i] = make_float2(a.sample[i].x - b.sample[i].y, a.sample[i].y + b.sample[i].x);
+  TF_EACH_SAMPLE p.sample[i] = value;
   return p;
 }
-
-#else
-
-// clang and GCC split a vector wider than the machine's into registers.
-typedef float packet_vector __attribute__((vector_size(8 * PACKET_WIDTH)));
-typedef float packet_memory __attribute__((vector_size(8 * PACKET_WIDTH), aligned(8), may_alias));
-
-struct Packet {
-  packet_vector v;
-};
-
-TF_INLINE Packet packet_zero() { return {packet_vector{}}; }
-TF_INLINE Packet packet_load(const float2* at) { return {*reinterpret_cast<const packet_memory*>(at)}; }
-TF_INLINE void packet_store(float2* at, const Packet& p) { *reinterpret_cast<packet_memory*>(at) = p.v; }
-TF_INLINE Packet operator+(const Packet& a, const Packet& b) { return {a.v + b.v}; }
-TF_INLINE Packet operator-(const Packet& a, const Packet& b) { return {a.v - b.v}; }
-TF_INLINE Packet operator*(float weight, const Packet& b) { return {weight * b.v}; }
-TF_INLINE Packet operator*(const Packet& a, const Packet& b) { return {a.v * b.v}; }
-
-template <int N>
-struct Floats {
-  typedef float type __attribute__((vector_size(4 * N)));
-};
-// (sum of the even, sum of the odd) elements, by halving.
-template <int N>
-TF_INLINE float2 sum_pairs(const typename Floats<N>::type& v) {
-  if constexpr (N == 2) {
-    return {v[0], v[1]};
-  } else {
-    typename Floats<N / 2>::type low, high;
-    std::memcpy(&low, &v, sizeof low);
-    std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
-    return sum_pairs<N / 2>(low + high);
-  }
-}
-TF_INLINE float2 packet_sum(const Packet& a) { return sum_pairs<2 * PACKET_WIDTH>(a.v); }
-
-TF_INLINE Packet swap_parts(const Packet& a) {
-  Packet p;
-  for (int i = 0; i < PACKET_WIDTH; ++i) {
-    p.v[2 * i] = a.v[2 * i + 1];
-    p.v[2 * i + 1] = a.v[2 * i];
-  }
-  return p;
-}
-TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) {
-  Packet p = a;
-  for (int i = 0; i < PACKET_WIDTH; ++i) {
-    p.v[2 * i] -= b.v[2 * i + 1];
-    p.v[2 * i + 1] += b.v[2 * i];
-  }
-  return p;
-}
-
-#endif
 
 // PACKET_WIDTH real samples.
-#ifdef __CUDACC__
 struct RealPacket {
   float sample[PACKET_WIDTH];
 };
@@ -144,27 +94,9 @@ TF_INLINE Packet packet_from_parts(const RealPacket& real, const RealPacket& ima
   TF_EACH_SAMPLE p.sample[i] = make_float2(real.sample[i], imag.sample[i]);
   return p;
 }
-#else
-typedef float real_packet_vector __attribute__((vector_size(4 * PACKET_WIDTH)));
 
-struct RealPacket {
-  real_packet_vector v;
-};
-TF_INLINE RealPacket real_packet_zero() { return {real_packet_vector{}}; }
-template <class T>
-TF_INLINE RealPacket real_packet_load(const T* at) {
-  typedef T memory __attribute__((vector_size(sizeof(T) * PACKET_WIDTH), aligned(alignof(T)), may_alias));
-  return {__builtin_convertvector(*reinterpret_cast<const memory*>(at), real_packet_vector)};
-}
-TF_INLINE void add_scaled(RealPacket& sum, float weight, const RealPacket& p) { sum.v += weight * p.v; }
-TF_INLINE Packet packet_from_parts(const RealPacket& real, const RealPacket& imag) {
-  Packet p;
-  for (int i = 0; i < PACKET_WIDTH; ++i) {
-    p.v[2 * i] = real.v[i];
-    p.v[2 * i + 1] = imag.v[i];
-  }
-  return p;
-}
+#else
+#include "packet_host.hpp"
 #endif
 
 TF_INLINE Packet& operator+=(Packet& a, const Packet& b) { return a = a + b; }
