@@ -20,7 +20,7 @@ struct SlowTimeMatrixParams {
 TF_PACKET_KERNEL(slow_time_matrix, const SlowTimeMatrixParams p, const float2* __restrict__ matrix,
                  const float2* __restrict__ x, const float2* __restrict__ state, float2* __restrict__ y) {
   const int lane = threadIdx.x * PACKET_WIDTH;
-  const int pixel = blockIdx.y * blockDim.y + threadIdx.y;
+  const int pixel = blockIdx.x * blockDim.y + threadIdx.y;
   if (pixel >= p.n_pixels) return;
   Packet sum = packet_zero();
   const float2* column = matrix + lane;

@@ -38,7 +38,7 @@ class _Matrix:
             is_complex=int(is_complex),
         )
         tile = TILE[device.name]
-        self._grid, self._block = (1, blocks(n_pixels, tile), 1), (self.n_padded // width, tile, 1)
+        self._grid, self._block = (blocks(n_pixels, tile), 1, 1), (self.n_padded // width, tile, 1)
         self._kernel = device.kernel("clutter", "slow_time_matrix", packet_width=width)
 
     def upload(self, matrix: NDArray[np.float64]) -> Any:
@@ -110,9 +110,7 @@ class SvdFilter:
         self._partial = device.empty((blocks(n_pixels, run), n_ensemble, padded), np.complex64)
         self._grid, self._block = (1, 1, len(self._partial)), (padded // width, n_ensemble, 1)
         self._gram = device.kernel("clutter", "gram", packet_width=width)
-        self._matrix = _Matrix(
-            device, n_pixels=n_pixels, n_in=n_ensemble, n_state=0, n_out=n_ensemble, is_complex=True
-        )
+        self._matrix = _Matrix(device, n_pixels=n_pixels, n_in=n_ensemble, n_state=0, n_out=n_ensemble, is_complex=True)
         self._columns = device.zeros((2, n_ensemble, self._matrix.n_padded), np.complex64)
         self._no_state = device.zeros(1, np.complex64)
 

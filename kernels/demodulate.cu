@@ -7,8 +7,8 @@
 // the real samples. Undersampled RF needs nothing more: f_d folds with the sampling as the echo's band does. Samples
 // beyond the record count as zero.
 //
-// `interleave_*` first brings slow time last; IQ input needs only that. Threads: x slow-time sample (interleave) or
-// packet (demodulate_*), y fast-time sample, z channel (transmit * n_elements + element).
+// `interleave_*` first brings slow time last; IQ input needs only that. Threads: x packet (demodulate_* only), y
+// fast-time sample, z channel (transmit * n_elements + element).
 // Layout: input [ensemble][channel][sample]; interleaved and iq [channel][sample][n_padded], zero beyond n_ensemble.
 // 32-bit indices: every array below 2^31 elements.
 #include "packet.cuh"
@@ -18,12 +18,24 @@ struct DemodulateParams {
   int n_iq_samples, decimation, n_taps;
 };
 
+// Samples per thread: a cache line on the CPU, where the pulses lie a power of two apart and evict one another if they are
+// read side by side (2.4 against 0.7 ms for `femoral`); one on the GPU, where neighbouring threads share the line.
+#ifdef __CUDACC__
+#define INTERLEAVE_RUN 1
+#else
+#define INTERLEAVE_RUN 32
+#endif
+
 template <class T>
-TF_INLINE void interleave(const DemodulateParams& p, int k, int sample, int channel, const T* samples, T* interleaved) {
-  if (k >= p.n_padded || sample >= p.n_samples) return;
-  T value{};
-  if (k < p.n_ensemble) value = samples[(k * p.n_channels + channel) * p.n_samples + sample];
-  interleaved[(channel * p.n_samples + sample) * p.n_padded + k] = value;
+TF_INLINE void interleave(const DemodulateParams& p, int run, int channel, const T* samples, T* interleaved) {
+  const int begin = run * INTERLEAVE_RUN, count = min(p.n_samples - begin, INTERLEAVE_RUN);
+  const int pulse = p.n_channels * p.n_samples;
+  const T* from = samples + channel * p.n_samples + begin;
+  T* to = interleaved + (channel * p.n_samples + begin) * p.n_padded;
+  for (int k = 0; k < p.n_ensemble; ++k)
+    for (int i = 0; i < count; ++i) to[i * p.n_padded + k] = from[k * pulse + i];
+  for (int k = p.n_ensemble; k < p.n_padded; ++k)
+    for (int i = 0; i < count; ++i) to[i * p.n_padded + k] = T{};
 }
 
 template <class T>
@@ -50,20 +62,17 @@ TF_INLINE void demodulate(const DemodulateParams& p, int lane, int m, int channe
 
 TF_PACKET_KERNEL(interleave_i16, const DemodulateParams p, const short* __restrict__ samples,
                  short* __restrict__ interleaved) {
-  interleave(p, blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y * blockDim.y + threadIdx.y, blockIdx.z, samples,
-             interleaved);
+  interleave(p, blockIdx.y * blockDim.y + threadIdx.y, blockIdx.z, samples, interleaved);
 }
 
 TF_PACKET_KERNEL(interleave_f32, const DemodulateParams p, const float* __restrict__ samples,
                  float* __restrict__ interleaved) {
-  interleave(p, blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y * blockDim.y + threadIdx.y, blockIdx.z, samples,
-             interleaved);
+  interleave(p, blockIdx.y * blockDim.y + threadIdx.y, blockIdx.z, samples, interleaved);
 }
 
 TF_PACKET_KERNEL(interleave_c64, const DemodulateParams p, const float2* __restrict__ samples,
                  float2* __restrict__ interleaved) {
-  interleave(p, blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y * blockDim.y + threadIdx.y, blockIdx.z, samples,
-             interleaved);
+  interleave(p, blockIdx.y * blockDim.y + threadIdx.y, blockIdx.z, samples, interleaved);
 }
 
 TF_PACKET_KERNEL(demodulate_i16, const DemodulateParams p, const float2* __restrict__ taps,

@@ -20,6 +20,7 @@ MAX_TAPS = 255
 
 # Interleaved rows and IQ samples per block; 64 IQ samples of a channel stay in the first-level cache on the CPU.
 TILE = {"cpu": 64, "cuda": 8}
+RUN = {"cpu": 32, "cuda": 1}  # INTERLEAVE_RUN of demodulate.cu
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +172,11 @@ class Demodulator:
         samples = samples.reshape(self._shape)
         tile = TILE[self.device.name]
         self._interleave(
-            (1, blocks(n_samples, tile), n_channels), (self.n_padded, tile, 1), self._params, samples, self._scratch
+            (1, blocks(n_samples, tile), n_channels),
+            (1, tile // RUN[self.device.name], 1),
+            self._params,
+            samples,
+            self._scratch,
         )
         if self._demodulate is None:
             return self._scratch

@@ -49,15 +49,25 @@ struct MajorityParams {
   float fraction;  // of the window's pixels inside the image
 };
 
-TF_KERNEL(majority, const MajorityParams p, const unsigned char* __restrict__ gate, unsigned char* __restrict__ mask) {
+// The window's count along x; `majority` adds them along z.
+TF_KERNEL(count_along_x, const MajorityParams p, const unsigned char* __restrict__ gate,
+          unsigned char* __restrict__ count) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_x * p.n_z) return;
+  const int column = pixel % p.n_x;
+  const int left = max(-p.radius, -column), right = min(p.radius, p.n_x - 1 - column);
+  int sum = 0;
+  for (int d = left; d <= right; ++d) sum += gate[pixel + d];
+  count[pixel] = static_cast<unsigned char>(sum);
+}
+
+TF_KERNEL(majority, const MajorityParams p, const unsigned char* __restrict__ count, unsigned char* __restrict__ mask) {
   const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
   if (pixel >= p.n_x * p.n_z) return;
   const int row = pixel / p.n_x, column = pixel % p.n_x;
-  const int top = max(row - p.radius, 0), bottom = min(row + p.radius, p.n_z - 1);
-  const int left = max(column - p.radius, 0), right = min(column + p.radius, p.n_x - 1);
-  int count = 0;
-  for (int z = top; z <= bottom; ++z)
-    for (int x = left; x <= right; ++x) count += gate[z * p.n_x + x];
-  const int window = (bottom - top + 1) * (right - left + 1);
-  mask[pixel] = static_cast<float>(count) > p.fraction * static_cast<float>(window);
+  const int top = max(-p.radius, -row), bottom = min(p.radius, p.n_z - 1 - row);
+  int sum = 0;
+  for (int d = top; d <= bottom; ++d) sum += count[pixel + d * p.n_x];
+  const int width = min(p.radius, p.n_x - 1 - column) - max(-p.radius, -column) + 1;
+  mask[pixel] = static_cast<float>(sum) > p.fraction * static_cast<float>(width * (bottom - top + 1));
 }

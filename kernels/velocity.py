@@ -72,8 +72,10 @@ class FlowMask:
         radius: int = 2,
         fraction: float = 0.5,
     ) -> None:
-        if radius < 0 or not 0 <= fraction < 1:
-            raise ValueError(f"flow mask radius {radius}, fraction {fraction}: expected radius >= 0, 0 <= fraction < 1")
+        if not 0 <= radius <= 100 or not 0 <= fraction < 1:
+            raise ValueError(
+                f"flow mask radius {radius}, fraction {fraction}: expected radius 0 to 100, 0 <= fraction < 1"
+            )
         self._device, self._shape = device, shape
         n_pixels = shape[0] * shape[1]
         self._n_strong = max(1, round(STRONG_FRACTION * n_pixels))
@@ -91,7 +93,7 @@ class FlowMask:
         self._reference = device.zeros(1, np.float32)
         self._kernels = {
             name: device.kernel("flow_mask", name)
-            for name in ("power_histogram", "power_reference", "flow_gate", "majority")
+            for name in ("power_histogram", "power_reference", "flow_gate", "count_along_x", "majority")
         }
 
     def __call__(self, r0: Any, phase_turns: Any, coherence: Any) -> Any:
@@ -104,8 +106,10 @@ class FlowMask:
         self._kernels["flow_gate"](*launch, self._gate_params, r0, phase_turns, coherence, self._reference, gate)
         if self._majority_params["radius"] == 0:
             return gate
+        count = self._device.empty(self._shape, np.uint8)
         mask = self._device.empty(self._shape, np.bool_)
-        self._kernels["majority"](*launch, self._majority_params, gate, mask)
+        self._kernels["count_along_x"](*launch, self._majority_params, gate, count)
+        self._kernels["majority"](*launch, self._majority_params, count, mask)
         return mask
 
 
