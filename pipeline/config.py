@@ -102,7 +102,7 @@ class PersistenceConfig:
 class MaskConfig:
     """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed."""
 
-    power_db: float = -30.0
+    power_db: float = -20.0
     coherence: float = 0.3
     velocity_fraction: float = 0.0
     speck_radius: int = 2

@@ -45,11 +45,16 @@ class Fact:
 def facts() -> list[Fact]:
     """Everything `trueflow doctor` reports; nothing here raises for something that is missing."""
     return [
-        _processor(), _cores(), _cpu_library(), _gpu(),
+        _processor(),
+        _cores(),
+        _cpu_library(),
+        _gpu(),
         _package("CuPy", ("cupy-cuda13x", "cupy-cuda12x", "cupy"), "cupy", 'pip install "trueflow[cuda]"'),
         _nvrtc(),
         _package(
-            "TensorRT", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-rtx"), None,
+            "TensorRT",
+            ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-rtx"),
+            None,
             'pip install "trueflow[tensorrt]" (or tensorrt-rtx)',
         ),
         _package("OpenVINO", ("openvino",), "openvino", "pip install openvino"),
@@ -118,7 +123,9 @@ def _gpu_name(driver: ctypes.CDLL, index: int) -> str:
 
 def _nvrtc() -> Fact:
     fact = _package(
-        "CUDA compiler (NVRTC)", ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13", "nvidia-cuda-nvrtc-cu12"), None,
+        "CUDA compiler (NVRTC)",
+        ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13", "nvidia-cuda-nvrtc-cu12"),
+        None,
         'pip install "trueflow[cuda]"',
     )
     system = None if fact.ok else ctypes.util.find_library("nvrtc")

@@ -91,8 +91,8 @@ def write_errors(target: Path) -> Iterator[None]:
 class PatientFile(io.FileIO):
     """A file to write HDF5 to: it keeps the first failure for `check`, and claims that all went well.
 
-    HDF5 1.14 that cannot write what it has cached crashes the process when the file is closed, and a full disk then
-    leaves the half-written file behind.
+    HDF5 (seen with 2.0) that cannot write what it has cached crashes the process when the file is closed, and a full
+    disk then leaves the half-written file behind.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = ["ResultWriter"]
 
 ZEA_LAYOUT = "0.1.8"
 HASH_BLOCK_BYTES = 1 << 20
+CHUNK_CACHE_BYTES = 1 << 14  # per dataset; a frame's chunk is larger, written once, and should not linger in memory
 
 # Deflate takes 25 ms for a frame of 192 x 256 and saves a quarter of it; noise-like floats are the reason. So only the
 # maps that are nearly constant pass through it: those cost 1 ms and shrink to nothing.
@@ -88,8 +90,15 @@ class ResultWriter:
     """
 
     def __init__(
-        self, path: str | Path, acquisition: Acquisition, grid: ImageGrid, config: Config, source_path: str | Path,
-        *, target: str | Path | None = None, hashed: Callable[[int, int], None] | None = None,
+        self,
+        path: str | Path,
+        acquisition: Acquisition,
+        grid: ImageGrid,
+        config: Config,
+        source_path: str | Path,
+        *,
+        target: str | Path | None = None,
+        hashed: Callable[[int, int], None] | None = None,
     ) -> None:
         self._grid = grid
         self._target = Path(target or path)
@@ -98,7 +107,9 @@ class ResultWriter:
         digest = _sha256(Path(source_path), hashed)
         with self._errors():
             self._raw = PatientFile(path)
-            self._file = h5py.File(self._raw, "w")
+            self._file = h5py.File(self._raw, "w", rdcc_nbytes=CHUNK_CACHE_BYTES)
+            # HDF5 must not find a file open when Python is gone: the file object it would write to is Python's.
+            self._abandon = weakref.finalize(self, _abandon, self._file, self._raw)
             self._file.attrs.update(
                 config=config.to_toml(), version=__version__, source=Path(source_path).name, source_sha256=digest
             )
@@ -117,10 +128,16 @@ class ResultWriter:
         """Append one frame (arrays on the CPU); frames whose truth is not known get NaN and False."""
         velocity, doppler = frame.velocity, frame.doppler
         values: dict[str, Any] = {
-            "flow/velocity_m_s": velocity.velocity_m_s, "flow/wrapped_velocity_m_s": velocity.wrapped_velocity_m_s,
-            "flow/confidence": velocity.confidence, "flow/power": doppler.r0, "flow/coherence": _coherence(frame),
-            "flow/fold": velocity.fold, "flow/mask": velocity.mask, "bmode/envelope": frame.bmode.envelope,
-            "flow/nyquist_velocity_m_s": velocity.nyquist_velocity_m_s, "flow/time_s": frame.stamp.acquisition_time_s,
+            "flow/velocity_m_s": velocity.velocity_m_s,
+            "flow/wrapped_velocity_m_s": velocity.wrapped_velocity_m_s,
+            "flow/confidence": velocity.confidence,
+            "flow/power": doppler.r0,
+            "flow/coherence": _coherence(frame),
+            "flow/fold": velocity.fold,
+            "flow/mask": velocity.mask,
+            "bmode/envelope": frame.bmode.envelope,
+            "flow/nyquist_velocity_m_s": velocity.nyquist_velocity_m_s,
+            "flow/time_s": frame.stamp.acquisition_time_s,
         }
         with self._errors():
             if truth is not None:
@@ -162,9 +179,7 @@ class ResultWriter:
         if kind is None:
             self.close()
         else:  # the file is thrown away: what else goes wrong with it is of no interest
-            with contextlib.suppress(Exception):
-                self._file.close()
-                self._raw.close()
+            self._abandon()
 
     def _create_map(self, name: str) -> None:
         dtype, unit, description, filters = MAPS[name]
@@ -172,10 +187,16 @@ class ResultWriter:
         shape = self._grid.shape
         self._datasets[name] = _annotate(
             self._file.create_dataset(
-                name, (self.n_frames, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape), fillvalue=fill,
+                name,
+                (self.n_frames, *shape),
+                dtype,
+                maxshape=(None, *shape),
+                chunks=(1, *shape),
+                fillvalue=fill,
                 **filters,
             ),
-            unit, description,
+            unit,
+            description,
         )
 
     @contextlib.contextmanager
@@ -183,6 +204,12 @@ class ResultWriter:
         with write_errors(self._target):
             yield
             self._raw.check()
+
+
+def _abandon(file: h5py.File, raw: PatientFile) -> None:
+    with contextlib.suppress(Exception):
+        file.close()
+    raw.close()
 
 
 def _coherence(frame: ColorFrame) -> NDArray[np.float32]:
@@ -221,9 +248,7 @@ def _lay_out_as_zea(file: h5py.File, probe: Probe, grid: ImageGrid) -> None:
     _put(track, "transmit_only", np.bool_(False), "–", "Whether this track holds no received data.")
     coordinates = np.stack([grid.x_m, np.zeros(grid.shape), grid.z_m], axis=-1).astype(np.float32)
     shared = None
-    for name, values, unit in (
-        ("color_doppler", "flow/velocity_m_s", "m/s"), ("envelope_data", "bmode/envelope", "–")
-    ):
+    for name, values, unit in (("color_doppler", "flow/velocity_m_s", "m/s"), ("envelope_data", "bmode/envelope", "–")):
         group = track.create_group(f"data/{name}")
         group["values"] = file[values]
         _put(group, "unit", unit, "–", "Physical unit of the values.")
