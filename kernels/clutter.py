@@ -20,9 +20,7 @@ GRAM_RUN = {"cpu": 2048, "cuda": 128}  # pixels per partial sum
 class _Matrix:
     """One launch of slow_time_matrix with a matrix (n_out, n_in + n_state), complex if `is_complex`."""
 
-    def __init__(
-        self, device: Device, *, n_pixels: int, n_in: int, n_state: int, n_out: int, is_complex: bool = False
-    ) -> None:
+    def __init__(self, device: Device, *, n_pixels: int, n_in: int, n_state: int, n_out: int, is_complex: bool) -> None:
         if n_pixels * max(n_in, n_out) >= 2**31:
             raise ValueError("clutter.cu indexes with 32 bits: fewer pixels or pulses per packet")
         self._device = device
@@ -57,13 +55,15 @@ class MatrixFilter:
     def __init__(self, device: Device, design: SlowTimeFilter, *, shape: tuple[int, int]) -> None:
         self._device, self._shape, self.n_out = device, shape, design.n_out
         n_pixels = shape[0] * shape[1]
-        sizes = {"n_pixels": n_pixels, "n_in": design.n_in, "n_state": design.n_state}
-        self._output = _Matrix(device, n_out=design.n_out, **sizes)
+        n_in, n_state = design.n_in, design.n_state
+        self._output = _Matrix(
+            device, n_out=design.n_out, is_complex=False, n_pixels=n_pixels, n_in=n_in, n_state=n_state
+        )
         self._output_columns = self._output.upload(design.output)
         self._state = device.zeros((n_pixels, max(design.n_state, 1)), np.complex64)
         self._next: _Matrix | None = None
         if design.next_state is not None:
-            self._next = _Matrix(device, n_out=design.n_state, **sizes)
+            self._next = _Matrix(device, n_out=n_state, is_complex=False, n_pixels=n_pixels, n_in=n_in, n_state=n_state)
             self._next_columns = self._next.upload(design.next_state)
             self._next_state = device.zeros(self._state.shape, np.complex64)
 

@@ -99,15 +99,10 @@ class DelayAndSum:
             raise ValueError("das.cu indexes with 32 bits: fewer transmits, samples or pixels per packet")
         self.device = device
         self._shape = (n_z, n_x, n_ensemble)
-        width = device.packet_width(n_ensemble)
-        elements = np.zeros((4, n_elements + CHUNK), np.float32)
-        elements[:, :n_elements] = (element_x_m, element_z_m, np.sin(element_angles_rad), np.cos(element_angles_rad))
+        sizes = {"n_x": n_x, "n_z": n_z, "n_elements": n_elements, "n_elements_padded": n_elements + CHUNK}
         self._params = source("das").struct(
             "DasParams",
-            n_x=n_x,
-            n_z=n_z,
-            n_elements=n_elements,
-            n_elements_padded=elements.shape[1],
+            **sizes,
             n_transmits=n_transmits,
             n_samples=n_samples,
             n_ensemble=n_ensemble,
@@ -122,7 +117,12 @@ class DelayAndSum:
         self._waves = device.upload(waves.table.astype(np.float32))
         self._x = device.upload(pixel_x_m.astype(np.float32))
         self._z = device.upload(pixel_z_m.astype(np.float32))
-        self._elements = device.upload(elements)
+        self._elements = device.upload(_element_table(element_x_m, element_z_m, element_angles_rad))
+        self._plan_launches(device.packet_width(n_ensemble), n_padded)
+
+    def _plan_launches(self, width: int, n_padded: int) -> None:
+        """Each pixel's elements and scale, once; and the shape of every later launch."""
+        device, (n_z, n_x, _) = self.device, self._shape
         self._range = device.empty((n_z, n_x, 2), np.int32)
         self._scale = device.empty((n_z, n_x), np.float32)
         aperture = device.kernel("das", "das_aperture", packet_width=width)
@@ -151,6 +151,15 @@ class DelayAndSum:
             out,
         )
         return out
+
+
+def _element_table(
+    x_m: NDArray[np.float64], z_m: NDArray[np.float64], angles_rad: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Rows x, z, sine, cosine, padded so that a chunk that starts at the last element stays inside."""
+    table = np.zeros((4, x_m.size + CHUNK), np.float32)
+    table[:, : x_m.size] = (x_m, z_m, np.sin(angles_rad), np.cos(angles_rad))
+    return table
 
 
 def reference(

@@ -121,15 +121,15 @@ class Demodulator:
         rx_start_s: float,
         band_filter: BandFilter | None = None,
     ) -> None:
-        kind = {"int16": "i16", "float32": "f32", "complex64": "c64"}.get(np.dtype(dtype).name)
-        if kind is None:
-            raise TypeError(f"samples: dtype {np.dtype(dtype)}, expected int16, float32 or complex64")
+        kind = _kernel_suffix(dtype)
         if (band_filter is None) != (kind == "c64"):
             raise ValueError("band_filter: RF needs one, IQ takes none")
         self.device = device
         self._shape = (n_ensemble, n_channels, n_samples)
         width = device.packet_width(n_ensemble)
         self.n_padded = blocks(n_ensemble, width) * width
+        if n_channels * n_samples * self.n_padded >= 2**31:
+            raise ValueError("demodulate.cu indexes with 32 bits: fewer pulses, channels or samples per packet")
         decimation = band_filter.decimation if band_filter else 1
         self.n_iq_samples = blocks(n_samples, decimation)
         self.iq_frequency_hz = sampling_frequency_hz / decimation
@@ -148,13 +148,14 @@ class Demodulator:
         self._scratch = device.empty((n_channels, n_samples, self.n_padded), dtype)
         self._demodulate = None
         if band_filter is not None:
-            taps, turns = mixing_tables(
-                band_filter, self.n_iq_samples, sampling_frequency_hz, demodulation_frequency_hz, rx_start_s
-            )
-            self._taps = device.upload(taps.astype(np.complex64))
-            self._turns = device.upload(turns.astype(np.complex64))
             self._demodulate = device.kernel("demodulate", f"demodulate_{kind}", packet_width=width)
             self._iq = device.empty((n_channels, self.n_iq_samples, self.n_padded), np.complex64)
+            self._taps, self._turns = (
+                device.upload(table.astype(np.complex64))
+                for table in mixing_tables(
+                    band_filter, self.n_iq_samples, sampling_frequency_hz, demodulation_frequency_hz, rx_start_s
+                )
+            )
 
     def __call__(self, samples: Any) -> Any:
         """Demodulate a packet on the device.
@@ -190,6 +191,14 @@ class Demodulator:
             self._iq,
         )
         return self._iq
+
+
+def _kernel_suffix(dtype: Any) -> str:
+    suffixes = {"int16": "i16", "float32": "f32", "complex64": "c64"}
+    name = np.dtype(dtype).name
+    if name not in suffixes:
+        raise TypeError(f"samples: dtype {name}, expected int16, float32 or complex64")
+    return suffixes[name]
 
 
 def mixing_tables(

@@ -117,7 +117,7 @@ class Probe:
         name: str = "unnamed",
     ) -> Probe:
         """A curved array; `pitch_m` along the arc, the array's center (its deepest point) at the origin."""
-        angles = (np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m / radius_m
+        angles = np.asarray((np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m / radius_m, np.float64)
         positions = np.column_stack(
             [radius_m * np.sin(angles), np.zeros(n_elements), radius_m * (np.cos(angles) - 1.0)]
         )
@@ -141,10 +141,11 @@ class Probe:
                 "wrong shape", where="probe.element_positions_m", found=positions.shape, expected="(n_elements, 3)"
             )
         curved = len(positions) > 2 and np.ptp(positions[:, 2]) > 1e-5
-        angles: NDArray[np.float64] = np.zeros(len(positions))
+        angles = np.zeros(len(positions), np.float64)
         if curved:
             tangent = np.gradient(positions, axis=0)
-            angles = np.asarray(-np.arctan2(tangent[:, 2], tangent[:, 0]), np.float64)
+            along = np.sign(tangent[:, 0])  # elements may be numbered from either end; all look into the tissue
+            angles[:] = -np.arctan2(along * tangent[:, 2], along * tangent[:, 0])
         return cls(
             positions,
             angles,

@@ -56,6 +56,8 @@ def test_convex_probe_from_positions_finds_its_normals():
     # Interior normals to second order in the pitch; one-sided differences at the two ends are off by half a pitch.
     np.testing.assert_allclose(found.element_angles_rad[1:-1], made.element_angles_rad[1:-1], atol=1e-4)
     np.testing.assert_allclose(found.element_angles_rad, made.element_angles_rad, atol=0.6 * 0.4 / 50)
+    from_the_other_end = Probe.from_positions(made.element_positions_m[::-1])
+    np.testing.assert_allclose(from_the_other_end.element_angles_rad, found.element_angles_rad[::-1], atol=1e-12)
 
 
 def test_default_grid_covers_the_array_and_the_recorded_depth(acquisition):

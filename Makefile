@@ -1,0 +1,87 @@
+# What a developer runs. On a fresh clone `make test` is the first command: it makes .venv, builds the library, tests.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+PYTEST ?=
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+
+# An environment outlives neither its place nor its Python: both are part of the name of the file that says it is there.
+KEY := $(shell { echo "$(CURDIR)"; $(PYTHON) -c 'import sys; print(sys.version, sys.base_prefix)'; } 2>&1 | cksum | tr -d ' ')
+MADE := $(VENV)/made-$(KEY)
+INSTALLED := $(VENV)/installed-$(KEY)
+BUILT := $(VENV)/built-$(KEY)
+CPU_SOURCES := CMakeLists.txt $(wildcard kernels/*.cu kernels/*.cuh kernels/*.hpp kernels/*.cpp)
+
+SANITIZED := build/sanitize
+SANITIZED_LEVEL := $(if $(filter x86_64,$(shell uname -m)),x86-64-v3,generic)
+SANITIZED_LIBRARY := $(SANITIZED)/trueflow_$(SANITIZED_LEVEL).so
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: environment ## run the tests; PYTEST="-k das" passes options on
+	$(BIN)/python -m pytest $(PYTEST)
+
+.PHONY: lint
+lint: environment ## check style
+	$(BIN)/ruff check .
+
+.PHONY: types
+types: environment ## check types
+	$(BIN)/mypy -p trueflow.pipeline -p trueflow.kernels -p trueflow.models -p trueflow.viewer -p trueflow.benchmarks
+
+.PHONY: sanitize
+sanitize: environment $(SANITIZED_LIBRARY) ## run the kernels' tests with the address and undefined-behaviour sanitizers
+	tests/sanitized.sh $(SANITIZED_LIBRARY) $(BIN)/python -m pytest tests/kernels -v --capture=sys \
+	  -p tests.kernels.exact_arrays --ignore=tests/kernels/nvrtc --ignore=tests/kernels/test_sanitizers.py $(PYTEST)
+
+.PHONY: nvrtc-table
+nvrtc-table: environment ## measure the GPU kernels' registers anew, into tests/kernels/nvrtc/resources.toml
+	$(BIN)/python -m tests.kernels.nvrtc.resources
+
+.PHONY: environment
+environment: $(BUILT) ## make .venv with the package in it, editable, and the library built
+
+.PHONY: clean
+clean: ## remove .venv and everything built
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: prerequisites
+prerequisites:
+	@tests/prerequisites.sh $(PYTHON)
+
+# build/ remembers absolute paths as well.
+$(MADE): | prerequisites
+	@echo "Making $(VENV)"
+	rm -rf $(VENV) build
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# Without build isolation a change of a kernel costs its own compilation, not that of a build environment.
+$(INSTALLED): pyproject.toml $(MADE)
+	@echo "Installing Trueflow and its development tools into $(VENV)"
+	$(PIP) scikit-build-core cmake ninja
+	$(PIP) --no-build-isolation -e '.[dev]'
+	touch $@ $(BUILT)
+
+$(BUILT): $(CPU_SOURCES) $(INSTALLED)
+	@echo "Building the CPU library"
+	$(PIP) --no-build-isolation --no-deps -e .
+	touch $@
+
+$(SANITIZED_LIBRARY): $(CPU_SOURCES) $(BUILT)
+	@echo "Building the CPU library with sanitizers"
+	PATH="$(BIN):$$PATH" cmake -S . -B $(SANITIZED) -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_CXX_COMPILER=g++ -DTRUEFLOW_SANITIZE=ON -DTRUEFLOW_LEVELS=$(SANITIZED_LEVEL)
+	PATH="$(BIN):$$PATH" cmake --build $(SANITIZED) -- --quiet
+	touch $@
