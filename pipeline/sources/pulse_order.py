@@ -1,0 +1,143 @@
+"""Which pulses of a file make one slow-time sample.
+
+Files hold frames of transmits. Transmits that are all alike are slow time themselves; a cycle of different transmits
+that repeats within the frame makes one compounded slow-time sample per turn; different transmits that do not repeat
+make one per frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueflow.pipeline.acquisition import Transmit
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.sources.transmits import same_wave
+
+__all__ = ["PulseOrder", "arrange"]
+
+EVEN = 0.01  # intervals within 1 % of each other are one rate: 1 % of v_N is below what an ensemble resolves
+
+
+@dataclass(frozen=True, slots=True)
+class PulseOrder:
+    """Slow time of a file.
+
+    Parameters
+    ----------
+    transmits : tuple of Transmit
+        What is compounded into one slow-time sample.
+    n_frames, n_repeats : int
+        Frames in the file, slow-time samples per frame.
+    burst_length : int
+        Slow-time samples without a gap.
+    prf_hz : float
+        Such that prf_hz / len(transmits) is the slow-time rate: where the transmits of one sample are followed by a
+        pause, it is lower than the rate at which they were fired.
+    """
+
+    transmits: tuple[Transmit, ...]
+    n_frames: int
+    n_repeats: int
+    burst_length: int
+    prf_hz: float
+
+    @property
+    def n_slow_time(self) -> int:
+        """Slow-time samples in the file."""
+        return self.n_frames * self.n_repeats
+
+    def spans(self, start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
+        """Where slow-time samples start..stop-1 lie: (frame, its transmits, their place in the output)."""
+        assert 0 <= start <= stop <= self.n_slow_time, "slow-time samples outside the recording"
+        n_transmits = len(self.transmits)
+        for frame in range(start // self.n_repeats, -(-stop // self.n_repeats)):
+            first = max(start - frame * self.n_repeats, 0)
+            last = min(stop - frame * self.n_repeats, self.n_repeats)
+            place = frame * self.n_repeats + first - start
+            yield frame, slice(first * n_transmits, last * n_transmits), slice(place, place + last - first)
+
+
+def arrange(
+    transmits: Sequence[Transmit], n_frames: int, interval_s: float | NDArray[np.float64], *, where: str
+) -> PulseOrder:
+    """Find slow time in `n_frames` frames of these transmits.
+
+    Parameters
+    ----------
+    transmits : sequence of Transmit
+        Of one frame, in firing order.
+    n_frames : int
+    interval_s : float or array
+        Time from each pulse to the next, all frames in one row (n_frames * n_tx - 1 of them, or one more). A single
+        number says nothing about gaps between frames: frames of several slow-time samples are then taken to be bursts,
+        frames of one to follow each other evenly.
+    where : str
+        File and field, for messages.
+
+    Raises
+    ------
+    TrueflowError
+        Transmits in an order that cannot be compounded; slow time that is not evenly sampled.
+    """
+    n_cycle = _cycle(transmits, where)
+    n_repeats = len(transmits) // n_cycle
+    cycle = tuple(transmits[:n_cycle])
+    n_slow_time = n_frames * n_repeats
+    if np.ndim(interval_s) == 0:
+        burst = n_repeats if n_repeats > 1 else n_frames
+        return PulseOrder(cycle, n_frames, n_repeats, burst, 1.0 / float(interval_s))
+    intervals = np.asarray(interval_s, dtype=np.float64)
+    if n_slow_time * n_cycle > 1:
+        intervals = intervals[: n_slow_time * n_cycle - 1]  # what follows the last pulse says nothing about slow time
+    if not (intervals.size and np.isfinite(intervals).all() and (intervals > 0).all()):
+        shortest = f"{np.min(intervals):g} s" if intervals.size else "none"
+        raise TrueflowError("not positive", where=where, found=shortest, expected="seconds > 0 between pulses")
+    if n_slow_time == 1:
+        return PulseOrder(cycle, n_frames, n_repeats, 1, 1.0 / float(np.median(intervals)))
+    starts_s = np.concatenate([[0.0], np.cumsum(intervals)])[::n_cycle]
+    burst, step_s = _bursts(np.diff(starts_s), n_slow_time, n_repeats, where)
+    return PulseOrder(cycle, n_frames, n_repeats, burst, n_cycle / step_s)
+
+
+def _cycle(transmits: Sequence[Transmit], where: str) -> int:
+    """Length of the shortest cycle that the transmits of a frame repeat."""
+    n_transmits = len(transmits)
+    if n_transmits == 0:
+        raise TrueflowError("no transmits", where=where, expected="at least one")
+    length = next(
+        n for n in range(1, n_transmits + 1)
+        if n_transmits % n == 0 and all(same_wave(transmits[i], transmits[i % n]) for i in range(n, n_transmits))
+    )
+    if length > 1 and any(same_wave(transmits[i], transmits[i + 1]) for i in range(length - 1)):
+        raise TrueflowError(
+            "transmits cannot be compounded", where=where,
+            found=f"{n_transmits} transmits that neither are all different nor repeat one cycle",
+            expected="a cycle such as 1 2 3 1 2 3, or one transmit throughout",
+            advice="reorder the pulses, or store one track or file per transmit",
+        )
+    return length
+
+
+def _bursts(steps_s: NDArray[np.float64], n_slow_time: int, n_repeats: int, where: str) -> tuple[int, float]:
+    """Burst length and the slow-time interval within a burst."""
+    at_frame_end = np.arange(1, n_slow_time) % n_repeats == 0
+    inside = steps_s if n_repeats == 1 else steps_s[~at_frame_end]
+    step_s = float(np.median(inside))
+    gap = np.abs(steps_s - step_s) > EVEN * step_s
+    if not gap.any():
+        return n_slow_time, float(steps_s.mean())
+    burst = int(np.argmax(gap)) + 1
+    if n_repeats > 1 and not gap[~at_frame_end].any():
+        burst = n_repeats
+    expected = np.arange(1, n_slow_time) % burst == 0
+    if n_slow_time % burst or (gap & ~expected).any() or burst == 1:
+        raise TrueflowError(
+            "slow time is not evenly sampled", where=where,
+            found=f"intervals from {steps_s.min():.6g} to {steps_s.max():.6g} s",
+            expected="one interval within 1 %, or bursts of equal length",
+        )
+    return burst, float(np.median(steps_s[~expected]))
