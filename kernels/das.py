@@ -93,10 +93,7 @@ class DelayAndSum:
     ) -> None:
         n_z, n_x = pixel_x_m.shape
         n_elements, n_transmits = element_x_m.size, len(waves.table)
-        if n_samples < 2:
-            raise ValueError(f"n_samples: {n_samples}, expected at least 2 to interpolate between")
-        if n_transmits * n_elements * n_samples * n_padded >= 2**31 or n_x * n_z * n_ensemble >= 2**31:
-            raise ValueError("das.cu indexes with 32 bits: fewer transmits, samples or pixels per packet")
+        _check_sizes(n_samples, n_transmits * n_elements * n_samples * n_padded, n_x * n_z * n_ensemble)
         self.device = device
         self._shape = (n_z, n_x, n_ensemble)
         sizes = {"n_x": n_x, "n_z": n_z, "n_elements": n_elements, "n_elements_padded": n_elements + CHUNK}
@@ -114,10 +111,10 @@ class DelayAndSum:
             inverse_half_aperture=2 * window.f_number,
             taper=max(window.taper, 1e-6),
         )
-        self._waves = device.upload(waves.table.astype(np.float32))
-        self._x = device.upload(pixel_x_m.astype(np.float32))
-        self._z = device.upload(pixel_z_m.astype(np.float32))
-        self._elements = device.upload(_element_table(element_x_m, element_z_m, element_angles_rad))
+        elements = _element_table(element_x_m, element_z_m, element_angles_rad)
+        self._waves, self._x, self._z, self._elements = (
+            device.upload(table.astype(np.float32)) for table in (waves.table, pixel_x_m, pixel_z_m, elements)
+        )
         self._plan_launches(device.packet_width(n_ensemble), n_padded)
 
     def _plan_launches(self, width: int, n_padded: int) -> None:
@@ -151,6 +148,13 @@ class DelayAndSum:
             out,
         )
         return out
+
+
+def _check_sizes(n_samples: int, n_inputs: int, n_outputs: int) -> None:
+    if n_samples < 2:
+        raise ValueError(f"n_samples: {n_samples}, expected at least 2 to interpolate between")
+    if max(n_inputs, n_outputs) >= 2**31:
+        raise ValueError("das.cu indexes with 32 bits: fewer transmits, samples or pixels per packet")
 
 
 def _element_table(
