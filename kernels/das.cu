@@ -120,7 +120,8 @@ TF_PACKET_KERNEL(das, const DasParams p, const Transmit* __restrict__ transmits,
         weight_real[i] = w * cosine;
         weight_imag[i] = w * sine;
       }
-      for (int i = 0; i < DAS_CHUNK; ++i) {
+      const int count = min(end - start, DAS_CHUNK);
+      for (int i = 0; i < count; ++i) {
         const Packet below = packet_load(line + at[i]);
         const Packet above = packet_load(line + at[i] + p.n_padded);
         const Packet value = below + fraction[i] * (above - below);
