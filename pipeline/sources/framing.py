@@ -51,10 +51,20 @@ class Framing:
         ensemble = self.ensemble or (kept if kept <= LONGEST_DEFAULT_ENSEMBLE else DEFAULT_ENSEMBLE)
         if ensemble > kept:
             raise TrueflowError(
-                "fewer pulses than one ensemble", where=str(recording.path),
+                "fewer pulses than one ensemble",
+                where=str(recording.path),
                 found=f"{recording.burst_length} continuous slow-time samples, {kept} after keeping every "
-                f"{self.decimate}", expected=f"at least {ensemble}",
+                f"{self.decimate}",
+                expected=f"at least {ensemble}",
                 advice="choose a smaller --ensemble or --decimate-slow-time",
+            )
+        if ensemble < 2:
+            raise TrueflowError(
+                "one pulse carries no velocity",
+                where=str(recording.path),
+                found=f"an ensemble of {ensemble}",
+                expected="at least 2 pulses",
+                advice="choose a larger --ensemble, or record more pulses without a gap",
             )
         hop = self.hop or ensemble
         starts = [
@@ -87,7 +97,8 @@ def packets(recording: Recording, framing: Framing) -> tuple[Acquisition, int, I
             yield RfPacket(
                 samples,
                 Stamp(
-                    index, acquisition_time_s=start / recording.acquisition.slow_time_rate_hz,
+                    index,
+                    acquisition_time_s=start / recording.acquisition.slow_time_rate_hz,
                     continuous=follows and same_burst and hop == acquisition.n_ensemble,
                 ),
             )

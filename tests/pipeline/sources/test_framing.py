@@ -77,7 +77,7 @@ def test_no_more_is_read_than_one_packet_needs():
 @pytest.mark.parametrize(
     ("framing", "message"),
     [({"ensemble": 11}, "fewer pulses"), ({"ensemble": 6, "decimate": 2}, "fewer pulses"), ({"hop": 0}, "hop"),
-     ({"ensemble": -1}, "ensemble"), ({"decimate": 0}, "decimate")],
+     ({"ensemble": -1}, "ensemble"), ({"decimate": 0}, "decimate"), ({"ensemble": 1}, "no velocity")],
 )  # fmt: skip
 def test_framings_that_do_not_fit_are_refused(framing, message):
     with pytest.raises(TrueflowError, match=message):
