@@ -53,9 +53,9 @@ class ColorFlow:
         device: str | Device = "cpu",
         n_threads: int | None = None,
     ) -> None:
-        self.acquisition = acquisition
         self.device = _device(device, n_threads)
         self._config = config or Config()
+        self.acquisition = acquisition = self._config.acquisition.applied_to(acquisition)
         if acquisition.sample_kind == "beamformed":
             if grid is None:
                 raise TrueflowError(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import tomli_w
 
+from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.errors import TrueflowError, nearest
 
 if sys.version_info >= (3, 11):
@@ -20,6 +21,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "AcquisitionConfig",
     "BeamformConfig",
     "ClutterConfig",
     "Config",
@@ -31,6 +33,23 @@ __all__ = [
     "MaskConfig",
     "PersistenceConfig",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionConfig:
+    """Facts of the recording that the user knows better than the file; what is not given stays as recorded."""
+
+    prf_hz: float | None = None
+    rx_start_s: float | None = None
+    sound_speed_m_s: float | None = None
+    center_frequency_hz: float | None = None
+    sampling_frequency_hz: float | None = None
+    n_receive_firings: int | None = None
+
+    def applied_to(self, acquisition: Acquisition) -> Acquisition:
+        """The acquisition with what is given here in place of what was recorded."""
+        given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        return dataclasses.replace(acquisition, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,7 @@ class Config:
     2
     """
 
+    acquisition: AcquisitionConfig = field(default_factory=AcquisitionConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     demodulate: DemodulateConfig = field(default_factory=DemodulateConfig)
     beamform: BeamformConfig = field(default_factory=BeamformConfig)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: ("module:attribute", what it d
     "info": ("trueflow.pipeline.cli.info:info", "Show what a recording holds."),
     "replay": ("trueflow.pipeline.cli.replay:replay", "Turn a recording into color Doppler: data, picture, movie."),
     "doctor": ("trueflow.pipeline.cli.doctor:doctor", "Show what this machine offers and what is missing."),
+    "bench": ("trueflow.benchmarks.command:bench", "Measure speed: per stage, end to end, side by side with others."),
 }
 
 

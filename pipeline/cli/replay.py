@@ -94,6 +94,7 @@ def _replay(options: Options) -> Summary:
     framing = Framing(options.ensemble, options.hop, options.decimate_slow_time)
     inputs = [options.source, *([options.config] if options.config else [])]
     with Outputs(inputs) as outputs, open_source(options.source) as recording, ExitStack() as stack:
+        recording.acquisition = config.acquisition.applied_to(recording.acquisition)
         acquisition, hop, _ = framing.resolve(recording)
         n_frames = count_frames(recording, framing, options.frames)
         flow = ColorFlow(acquisition, config, grid=recording.grid, device=options.device, n_threads=options.threads)

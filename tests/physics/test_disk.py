@@ -10,7 +10,15 @@ from trueflow.pipeline import Framing, open_source
 
 pytestmark = pytest.mark.recordings
 
-FORMS = ["rotating_disk_zea.hdf5", "rotating_disk.uff", "us4us_disk_logical.pkl", "us4us_disk_physical.pkl"]
+# The us4us captures do not hold when their first sample was taken (ARRUS: at the transmit), and the synthetic channel map
+# of the physical one splits each receive aperture into two firings, which on a scanner would halve the slow-time rate.
+# Both are given by hand, as a user would.
+FORMS = {
+    "rotating_disk_zea.hdf5": [],
+    "rotating_disk.uff": [],
+    "us4us_disk_logical.pkl": ["acquisition.rx_start_s=9.95e-6"],
+    "us4us_disk_physical.pkl": ["acquisition.rx_start_s=9.95e-6", "acquisition.n_receive_firings=1"],
+}
 
 
 def test_the_disk_turns_at_its_rate(recordings):
@@ -22,12 +30,12 @@ def test_the_disk_turns_at_its_rate(recordings):
     assert got.rms_m_s <= 17e-3
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_recording_gives_the_same_field(recordings, form):
+@pytest.mark.parametrize(("form", "known_better"), FORMS.items())
+def test_every_form_of_the_recording_gives_the_same_field(recordings, form, known_better):
     with open_source(recordings / "PWI_disk.mat") as recording:
         flow, expected = first_frame(recording, UNSMOOTHED)
     with open_source(recordings / form) as recording:
-        other, frame = first_frame(recording, UNSMOOTHED)
+        other, frame = first_frame(recording, UNSMOOTHED.override(known_better))
     np.testing.assert_allclose(other.grid.x_m, flow.grid.x_m, atol=1e-8)
     np.testing.assert_allclose(other.grid.z_m, flow.grid.z_m, atol=1e-8)
     nyquist = expected.velocity.nyquist_velocity_m_s

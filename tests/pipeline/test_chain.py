@@ -173,3 +173,10 @@ def test_an_unknown_device_is_refused(acquisition):
 def test_timings_name_every_stage(acquisition):
     frame = ColorFlow(acquisition, PLAIN)(RfPacket(moving_points(acquisition, 0.05), Stamp(0)))
     assert list(frame.timings_s) == ["beamform", "bmode", "clutter", "doppler", "segment", "dealias"]
+
+
+def test_the_user_may_know_the_recording_better_than_its_file(acquisition):
+    flow = ColorFlow(acquisition, PLAIN.override(["acquisition.prf_hz=2000", "acquisition.n_receive_firings=2"]))
+    assert flow.acquisition.slow_time_rate_hz == acquisition.slow_time_rate_hz / 4
+    with pytest.raises(TrueflowError, match="prf_hz"):
+        ColorFlow(acquisition, PLAIN.override(["acquisition.prf_hz=-1"]))

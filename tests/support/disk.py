@@ -21,6 +21,7 @@ UNSMOOTHED = Config().override(["doppler.average_z=1", "doppler.average_x=1"])
 
 
 def first_frame(recording: Recording, config: Config, framing: Framing | None = None) -> tuple[ColorFlow, ColorFrame]:
+    recording.acquisition = config.acquisition.applied_to(recording.acquisition)
     acquisition, _, stream = packets(recording, framing or Framing())
     flow = ColorFlow(acquisition, config)
     return flow, flow(next(stream))
