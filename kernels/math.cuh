@@ -35,3 +35,18 @@ TF_INLINE float atan2_turns(float y, float x) {
   const float half = x < 0.f ? 0.5f - quarter : quarter;
   return y < 0.f ? -half : half;
 }
+
+// 2^x for x in [-126, 127], relative error < 2e-7; smaller x counts as -126. Minimax on half an octave either side.
+TF_INLINE float exp2_approximate(float x) {
+  const float clamped = max(x, -126.f);
+  const float whole = floorf(clamped + 0.5f);
+  const float f = clamped - whole;
+  const float part =
+      1.f +
+      f * (0.693147182f +
+           f * (0.240226462f + f * (0.0555032864f + f * (0.00961848907f + f * (0.00133999309f + f * 0.00015345811f)))));
+  const int bits = (static_cast<int>(whole) + 127) << 23;
+  float scale;
+  memcpy(&scale, &bits, sizeof scale);
+  return part * scale;
+}
