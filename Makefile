@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3
 PYTEST ?=
+BENCH ?=
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -48,6 +49,13 @@ sanitize: environment $(SANITIZED_LIBRARY) ## run the kernels' tests with the ad
 .PHONY: nvrtc-table
 nvrtc-table: environment ## measure the GPU kernels' registers anew, into tests/kernels/nvrtc/resources.toml
 	$(BIN)/python -m tests.kernels.nvrtc.resources
+
+.PHONY: bench
+bench: environment ## time the chain, and Doppler and delay-and-sum beside others'; BENCH="--threads 1" passes options on
+	$(PIP) --no-build-isolation -e '.[bench]'
+	for benchmark in chain das doppler; do \
+	  $(BIN)/trueflow bench $$benchmark --json build/bench-$$benchmark.json $(BENCH); \
+	done
 
 .PHONY: environment
 environment: $(BUILT) ## make .venv with the package in it, editable, and the library built

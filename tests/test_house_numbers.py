@@ -33,14 +33,14 @@ def sources() -> list[Path]:
 
 
 def long_functions(text: str) -> Iterator[tuple[str, int]]:
-    """Functions over the limit, with their lines of code: without docstring, comments and blank lines."""
+    """Functions over the limit, with their lines of code: without signature, docstring, comments and blank lines."""
     code: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NO_CODE:
             code.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            lines = code & set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            lines = code & set(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
             if ast.get_docstring(node, clean=False) is not None:
                 docstring = node.body[0]
                 lines -= set(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
