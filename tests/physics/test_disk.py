@@ -10,9 +10,9 @@ from trueflow.pipeline import Framing, open_source
 
 pytestmark = pytest.mark.recordings
 
-# The us4us captures do not hold when their first sample was taken (ARRUS: at the transmit), and the synthetic channel map
-# of the physical one splits each receive aperture into two firings, which on a scanner would halve the slow-time rate.
-# Both are given by hand, as a user would.
+# The us4us captures do not hold when their first sample was taken (ARRUS: at the transmit), and the synthetic channel
+# map of the physical one splits each receive aperture into two firings, which on a scanner would halve the slow-time
+# rate. Both are given by hand, as a user would.
 FORMS = {
     "rotating_disk_zea.hdf5": [],
     "rotating_disk.uff": [],
