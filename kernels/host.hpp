@@ -36,7 +36,28 @@ TF_INLINE T max(T a, T b) {
   return a < b ? b : a;
 }
 
+// Relaxed, as CUDA's are: launches, not atomics, order one kernel's writes before the next one's reads.
 TF_INLINE int atomicAdd(int* address, int value) { return __atomic_fetch_add(address, value, __ATOMIC_RELAXED); }
+TF_INLINE int atomicMin(int* address, int value) {
+  int found = __atomic_load_n(address, __ATOMIC_RELAXED);
+  while (value < found &&
+         !__atomic_compare_exchange_n(address, &found, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+  return found;
+}
+TF_INLINE unsigned long long atomicMax(unsigned long long* address, unsigned long long value) {
+  unsigned long long found = __atomic_load_n(address, __ATOMIC_RELAXED);
+  while (value > found &&
+         !__atomic_compare_exchange_n(address, &found, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+  return found;
+}
+TF_INLINE unsigned long long atomicCAS(unsigned long long* address, unsigned long long expected,
+                                       unsigned long long value) {
+  __atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return expected;
+}
+TF_INLINE int atomic_read(const int* address) { return __atomic_load_n(address, __ATOMIC_RELAXED); }
 
 // What the launcher (launcher.cpp) hands to a kernel: its share of the grid's blocks, in x-fastest order.
 struct BlockRange {

@@ -7,6 +7,8 @@
 #define TF_INLINE __device__ __forceinline__
 #define TF_KERNEL(name, ...) extern "C" __global__ void name(__VA_ARGS__)
 #define TF_PACKET_KERNEL TF_KERNEL
+// A read that another thread's atomic may be changing.
+TF_INLINE int atomic_read(const int* address) { return *static_cast<const volatile int*>(address); }
 #else
 #include "host.hpp"
 #endif

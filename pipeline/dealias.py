@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from trueflow.kernels.device import Device
+from trueflow.kernels.regions import RegionUnwrapper
 from trueflow.kernels.velocity import FlowMask, PhaseCoherence, Unfold
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.config import DealiasConfig, DopplerConfig, MaskConfig
@@ -72,6 +73,18 @@ class _SkimageDealiaser:
             unwrapped = np.ma.getdata(self._unwrap(wrapped, rng=0))
             fold = anchored_at_rim(np.rint(unwrapped / (2 * np.pi) - turns), mask)
         return self._device.upload(fold), self._device.zeros(mask.shape, np.float32)
+
+
+@DEALIASERS.register("regions")
+class _RegionDealiaser:
+    """Trueflow's engine: regions of continuous phase, merged by what their borders say, anchored where flow is slow."""
+
+    def __init__(self, device: Device, shape: tuple[int, int]) -> None:
+        self._unwrap = RegionUnwrapper(device, shape=shape)
+
+    def __call__(self, phase: PhaseMap, segmentation: Segmentation | None) -> tuple[Any, Any]:
+        fold, confidence = self._unwrap(phase.phase_turns, phase.coherence, phase.mask)
+        return fold, confidence
 
 
 def anchored_at_rim(fold: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int8]:

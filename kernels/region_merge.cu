@@ -1,0 +1,236 @@
+// Relative folds on the region graph, then the absolute fold of each connected group.
+//
+// In each round every region picks, of its borders, the one whose best step of folds stands out most from the next best
+// (votes for the step plus what both regions know of their own folds), and the two are merged with that step: Boruvka's
+// algorithm with evidence, all regions at once. Distinct keys (margin, then numbers) make cycles impossible. Six rounds
+// join what belongs together: each at least halves the regions that still have borders.
+// At the end each group takes the fold that the anchor evidence of all its regions makes most likely.
+//
+// Launch order: region_evidence; per round region_best, region_link, region_merge, region_move (tables swap roles); then
+// region_anchor, region_decide, region_paint, region_repair.
+// Threads: region, slot of the pair table, or pixel where said. Layout: scores [region][FOLD_BINS], votes [slot][STEP_BINS].
+#include "regions.cuh"
+
+
+struct EvidenceParams {
+  float range_penalty;             // per pixel and fold beyond 2
+  float merge_wall, merge_before;  // weights while merging
+  float anchor_wall, anchor_before, anchor_band;
+  float band_ratio;
+};
+
+// Region: what it knows of its own fold, for merging and for the anchor. Clears its links.
+TF_KERNEL(region_evidence, const EvidenceParams p, const int* __restrict__ counters, const int* __restrict__ region_sums,
+          const int* __restrict__ history, int* __restrict__ merge_score, int* __restrict__ anchor_score,
+          int* __restrict__ link, int* __restrict__ link_offset, unsigned long long* __restrict__ best) {
+  const int region = blockIdx.x * blockDim.x + threadIdx.x;
+  if (region >= counters[COUNT_REGIONS]) return;
+  const int* sums = region_sums + region * SUMS;
+  const float wall = static_cast<float>(sums[SUM_WALL]);
+  const float band_real = static_cast<float>(sums[SUM_BAND_REAL]), band_imag = static_cast<float>(sums[SUM_BAND_IMAG]);
+  for (int bin = 0; bin < FOLD_BINS; ++bin) {
+    const int fold = bin - FOLD_ZERO;
+    const float before = static_cast<float>(history[region * FOLD_BINS + bin]);
+    const float beyond = static_cast<float>(max(0, abs(fold) - 2) * sums[SUM_AREA]);
+    const float at_wall = fold == 0 ? wall : 0.f;
+    float sine, cosine;
+    sincos_turns(p.band_ratio * static_cast<float>(fold), &sine, &cosine);
+    const float band = band_real * cosine + band_imag * sine;
+    merge_score[region * FOLD_BINS + bin] =
+        nearest_int(p.merge_wall * at_wall + p.merge_before * before - p.range_penalty * VOTE_UNIT * beyond);
+    anchor_score[region * FOLD_BINS + bin] =
+        nearest_int(p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_band * band);
+  }
+  link[region] = region;
+  link_offset[region] = 0;
+  best[region] = 0ull;
+}
+
+// Best step of a pair and by how much it leads; ties go to the smaller step, then to the lower one.
+TF_INLINE int best_step(const int* votes, const int* lower_score, const int* higher_score, int* margin) {
+  int best = -2147483647, second = best, chosen = 0;
+  for (int turn = 0; turn < STEP_BINS; ++turn) {
+    const int step = turn & 1 ? -(turn + 1) / 2 : turn / 2;  // 0, -1, 1, -2, 2, ...
+    int own = -2147483647;
+    for (int bin = 0; bin < FOLD_BINS; ++bin) {
+      const int other = bin + step;
+      if (other < 0 || other >= FOLD_BINS) continue;
+      own = max(own, lower_score[bin] + higher_score[other]);
+    }
+    const int score = votes[step + STEP_ZERO] + own;
+    if (score > best) {
+      second = best;
+      best = score;
+      chosen = step;
+    } else {
+      second = max(second, score);
+    }
+  }
+  *margin = best - second;
+  return chosen;
+}
+
+struct RoundParams {
+  int n_slots;
+};
+
+TF_INLINE unsigned long long rank_of(int margin, int lower, int higher) {
+  const unsigned long long capped = static_cast<unsigned long long>(min(max(margin, 0), (1 << 24) - 1));
+  // The lower numbers win ties; numbers are below 2^20.
+  return (capped << 40) | (static_cast<unsigned long long>(0xfffff - lower) << 20) |
+         static_cast<unsigned long long>(0xfffff - higher);
+}
+
+// Slot: offers the pair to both its regions; remembers its step.
+TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict__ keys, const int* __restrict__ votes,
+          const int* __restrict__ merge_score, unsigned long long* __restrict__ best,
+          unsigned long long* __restrict__ rank, int* __restrict__ step) {
+  const int slot = blockIdx.x * blockDim.x + threadIdx.x;
+  if (slot >= p.n_slots || keys[slot] == 0ull) return;
+  const int lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
+  int margin;
+  step[slot] = best_step(votes + slot * STEP_BINS, merge_score + lower * FOLD_BINS, merge_score + higher * FOLD_BINS,
+                         &margin);
+  rank[slot] = rank_of(margin, lower, higher);
+  atomicMax(best + lower, rank[slot]);
+  atomicMax(best + higher, rank[slot]);
+}
+
+// Slot: a region hangs under the other one of the pair it picked; where both picked it, the higher under the lower.
+TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict__ keys,
+          const unsigned long long* __restrict__ best, const unsigned long long* __restrict__ rank,
+          const int* __restrict__ step, int* __restrict__ link, int* __restrict__ link_offset,
+          int* __restrict__ linked) {
+  const int slot = blockIdx.x * blockDim.x + threadIdx.x;
+  if (slot >= p.n_slots || keys[slot] == 0ull) return;
+  const int lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
+  if (best[higher] == rank[slot]) {
+    link[higher] = lower;
+    link_offset[higher] = step[slot];
+    linked[higher] = 1;
+  } else if (best[lower] == rank[slot]) {
+    link[lower] = higher;
+    link_offset[lower] = -step[slot];
+    linked[lower] = 1;
+  }
+}
+
+// Region: one that was just linked adds what it knows to the root of its group. Roots get their `best` cleared.
+TF_KERNEL(region_merge, const int* __restrict__ counters, const int* __restrict__ link,
+          const int* __restrict__ link_offset, int* __restrict__ linked, unsigned long long* __restrict__ best,
+          int* __restrict__ merge_score) {
+  const int region = blockIdx.x * blockDim.x + threadIdx.x;
+  if (region >= counters[COUNT_REGIONS]) return;
+  best[region] = 0ull;
+  if (!linked[region]) return;
+  linked[region] = 0;
+  int offset;
+  const int root = find_group(link, link_offset, region, &offset);
+  for (int bin = 0; bin < FOLD_BINS; ++bin) {
+    const int own = max(0, min(FOLD_BINS - 1, bin + offset));
+    atomicAdd(merge_score + root * FOLD_BINS + bin, merge_score[region * FOLD_BINS + own]);
+  }
+}
+
+// Slot: moves to the other table under the roots of its regions, its steps shifted; pairs inside a group vanish.
+TF_KERNEL(region_move, const RoundParams p, const int* __restrict__ link, const int* __restrict__ link_offset,
+          unsigned long long* __restrict__ keys, int* __restrict__ votes, unsigned long long* __restrict__ next_keys,
+          int* __restrict__ next_votes, int* __restrict__ counters) {
+  const int slot = blockIdx.x * blockDim.x + threadIdx.x;
+  if (slot >= p.n_slots || keys[slot] == 0ull) return;
+  int lower_offset, higher_offset;
+  const int lower = find_group(link, link_offset, key_lower(keys[slot]), &lower_offset);
+  const int higher = find_group(link, link_offset, key_higher(keys[slot]), &higher_offset);
+  for (int bin = 0; bin < STEP_BINS; ++bin) {
+    const int count = votes[slot * STEP_BINS + bin];
+    votes[slot * STEP_BINS + bin] = 0;
+    // fold(higher root) - fold(lower root) = step + offset of the lower - offset of the higher.
+    if (count && lower != higher)
+      vote(next_keys, next_votes, p.n_slots, lower, higher, bin - STEP_ZERO + lower_offset - higher_offset, count,
+           counters);
+  }
+  keys[slot] = 0ull;
+}
+
+// Region: adds its anchor evidence to its group's; the smallest fold wins where there is none.
+TF_KERNEL(region_anchor, const int* __restrict__ counters, const int* __restrict__ link,
+          const int* __restrict__ link_offset, const int* __restrict__ region_sums,
+          const int* __restrict__ anchor_score, int* __restrict__ group_score, int* __restrict__ group_area) {
+  const int region = blockIdx.x * blockDim.x + threadIdx.x;
+  if (region >= counters[COUNT_REGIONS]) return;
+  int offset;
+  const int root = find_group(link, link_offset, region, &offset), area = region_sums[region * SUMS + SUM_AREA];
+  for (int bin = 0; bin < FOLD_BINS; ++bin) {
+    const int own = bin + offset, fold = own - FOLD_ZERO;
+    const int score = anchor_score[region * FOLD_BINS + max(0, min(FOLD_BINS - 1, own))];
+    atomicAdd(group_score + root * FOLD_BINS + bin, score - area * abs(fold) / 16);
+  }
+  atomicAdd(group_area + root, area);
+}
+
+// Region: its fold and how far its group's choice leads, per pixel of the group.
+TF_KERNEL(region_decide, const int* __restrict__ counters, const int* __restrict__ link,
+          const int* __restrict__ link_offset, const int* __restrict__ group_score,
+          const int* __restrict__ group_area, int* __restrict__ region_fold, float* __restrict__ region_lead) {
+  const int region = blockIdx.x * blockDim.x + threadIdx.x;
+  if (region >= counters[COUNT_REGIONS]) return;
+  int offset;
+  const int root = find_group(link, link_offset, region, &offset);
+  int best = -2147483647, second = best, chosen = 0;
+  for (int turn = 0; turn < FOLD_BINS; ++turn) {
+    const int fold = turn & 1 ? -(turn + 1) / 2 : turn / 2;
+    const int score = group_score[root * FOLD_BINS + fold + FOLD_ZERO];
+    if (score > best) {
+      second = best;
+      best = score;
+      chosen = fold;
+    } else {
+      second = max(second, score);
+    }
+  }
+  region_fold[region] = chosen + offset;
+  region_lead[region] =
+      static_cast<float>(best - second) / (VOTE_UNIT * static_cast<float>(max(group_area[root], 1)));
+}
+
+struct PaintParams {
+  int n_x, n_z;
+  float lead_for_certainty;
+};
+
+// Pixel: the fold and confidence of its region; 0 where there is none.
+TF_KERNEL(region_paint, const PaintParams p, const int* __restrict__ region, const int* __restrict__ region_fold,
+          const float* __restrict__ region_lead, const int* __restrict__ counters, signed char* __restrict__ fold,
+          float* __restrict__ confidence) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_x * p.n_z) return;
+  const int mine = counters[COUNT_OVERFLOW] ? -1 : region[pixel];
+  fold[pixel] = mine < 0 ? 0 : static_cast<signed char>(max(-16, min(16, region_fold[mine])));
+  confidence[pixel] = mine < 0 ? 0.f : min(region_lead[mine] / p.lead_for_certainty, 1.f);
+}
+
+// Pixel: where a neighbour of another region is more than half a turn away, the fold that fits the neighbourhood's
+// weighted mean best.
+TF_KERNEL(region_repair, const PaintParams p, const int* __restrict__ region, const float* __restrict__ phase_turns,
+          const float* __restrict__ coherence, const signed char* __restrict__ fold,
+          signed char* __restrict__ repaired) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= p.n_x * p.n_z) return;
+  repaired[pixel] = fold[pixel];
+  if (region[pixel] < 0) return;
+  const int row = pixel / p.n_x, column = pixel % p.n_x;
+  const float mine = phase_turns[pixel] + static_cast<float>(fold[pixel]);
+  float sum = 0.f, weight = 0.f;
+  bool torn = false;
+  for (int r = max(row - 1, 0); r <= min(row + 1, p.n_z - 1); ++r)
+    for (int c = max(column - 1, 0); c <= min(column + 1, p.n_x - 1); ++c) {
+      const int other = r * p.n_x + c;
+      if (region[other] < 0 || other == pixel) continue;
+      const float theirs = phase_turns[other] + static_cast<float>(fold[other]);
+      if ((r == row || c == column) && region[other] != region[pixel] && fabsf(theirs - mine) > 0.5f) torn = true;
+      sum += coherence[other] * theirs;
+      weight += coherence[other];
+    }
+  if (!torn || weight <= 0.f) return;
+  repaired[pixel] = static_cast<signed char>(max(-16, min(16, nearest_int(sum / weight - phase_turns[pixel]))));
+}

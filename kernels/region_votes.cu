@@ -1,0 +1,123 @@
+// What the pixels say about their regions and about the borders between them, as integer votes.
+//
+// Border of pixels i and j (right or below, of different regions): the phase should step by the local slope
+// g = arg(sum over 3 x 3 of conj(z) z[+1]); d = phase_j - phase_i - g misses that by m = round(d) whole turns, so
+// fold_j - fold_i = -m, with weight a_i a_j (1 - 2 |d - m|). Slopes, not smoothed phases: smoothing kills thin strips. Where
+// the neighbour is no flow, the next flow pixel within 5 votes with weight over distance: this bridges dropouts and the rings
+// where a clutter filter takes away velocities at multiples of 2 v_N.
+// Wall: a pixel beside a long run without flow is at a vessel's wall, where flow is slow: it votes for fold 0.
+//
+// Threads: run of VOTE_RUN pixels of a row; sums are kept while the region stays the same, then added atomically.
+// Layout: maps [n_z][n_x]; region_sums [region][SUMS]; history [region][FOLD_BINS].
+#include "regions.cuh"
+
+#define VOTE_RUN 64
+#define BRIDGE 5
+
+struct VoteParams {
+  int n_x, n_z, n_slots, wall_run;
+  float band_ratio;  // df / f0 of the two sub-bands; 0: no such evidence
+  int has_before;    // whether the previous frame's unwrapped phase is given
+};
+
+// exp(2 pi j slope) of the phasors around a pixel in the direction of `step` (pixels); not normalised.
+TF_INLINE float2 slope_at(const VoteParams& p, const float2* phasor, int row, int column, int d_row, int d_column) {
+  float real = 0.f, imag = 0.f;
+  for (int r = max(row - 1, 0); r <= min(row + 1, p.n_z - 1 - d_row); ++r)
+    for (int c = max(column - 1, 0); c <= min(column + 1, p.n_x - 1 - d_column); ++c) {
+      const float2 a = phasor[r * p.n_x + c], b = phasor[(r + d_row) * p.n_x + c + d_column];
+      real += a.x * b.x + a.y * b.y;
+      imag += a.x * b.y - a.y * b.x;
+    }
+  return make_float2(real, imag);
+}
+
+struct Votes {
+  unsigned long long* keys;
+  int *votes, *counters;
+};
+
+TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2* phasor, const float* coherence,
+                           const int* region, const Votes& table, int row, int column, int d_row, int d_column) {
+  const int pixel = row * p.n_x + column, mine = region[pixel];
+  const int reach = min(BRIDGE, d_row ? p.n_z - 1 - row : p.n_x - 1 - column);
+  for (int t = 1; t <= reach; ++t) {
+    const int other = pixel + t * (d_row * p.n_x + d_column), theirs = region[other];
+    if (theirs < 0) continue;
+    if (theirs == mine) return;
+    float slope = 0.f, weight = 2.f / static_cast<float>(t);
+    if (t == 1) {
+      const float2 g = slope_at(p, phasor, row, column, d_row, d_column);
+      slope = atan2_turns(g.y, g.x);
+      weight = 1.f;
+    }
+    const float d = phase[other] - phase[pixel] - slope;
+    const int m = nearest_int(d);
+    weight *= coherence[pixel] * coherence[other] * (1.f - 2.f * fabsf(d - static_cast<float>(m))) + 0.02f;
+    vote(table.keys, table.votes, p.n_slots, mine, theirs, -m, nearest_int(weight * VOTE_UNIT), table.counters);
+    return;
+  }
+}
+
+// Whether no flow lies within wall_run pixels in one of the four directions; the image's border is no wall.
+TF_INLINE bool beside_wall(const VoteParams& p, const int* region, int row, int column) {
+  const int pixel = row * p.n_x + column;
+  const int room[4] = {column, p.n_x - 1 - column, row, p.n_z - 1 - row};
+  const int step[4] = {-1, 1, -p.n_x, p.n_x};
+  for (int direction = 0; direction < 4; ++direction) {
+    if (room[direction] < p.wall_run || region[pixel + step[direction]] >= 0) continue;
+    int t = 2;
+    while (t <= p.wall_run && region[pixel + t * step[direction]] < 0) ++t;
+    if (t > p.wall_run) return true;
+  }
+  return false;
+}
+
+TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turns, const float2* __restrict__ phasor,
+          const float* __restrict__ coherence, const int* __restrict__ region, const float2* __restrict__ band_phase,
+          const float* __restrict__ before_turns, unsigned long long* __restrict__ keys, int* __restrict__ votes,
+          int* __restrict__ region_sums, int* __restrict__ history, int* __restrict__ counters) {
+  const int row = blockIdx.y * blockDim.y + threadIdx.y;
+  const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * VOTE_RUN;
+  if (row >= p.n_z || begin >= p.n_x) return;
+  const Votes table = {keys, votes, counters};
+  int current = -1, area = 0, wall = 0, band_real = 0, band_imag = 0, band_weight = 0;
+  for (int column = begin; column <= min(begin + VOTE_RUN, p.n_x); ++column) {
+    const bool last = column == min(begin + VOTE_RUN, p.n_x);
+    const int pixel = row * p.n_x + column, mine = last ? -1 : region[pixel];
+    if (mine != current && current >= 0) {
+      int* sums = region_sums + current * SUMS;
+      atomicAdd(sums + SUM_AREA, area);
+      if (wall) atomicAdd(sums + SUM_WALL, wall);
+      if (band_weight) {
+        atomicAdd(sums + SUM_BAND_REAL, band_real);
+        atomicAdd(sums + SUM_BAND_IMAG, band_imag);
+        atomicAdd(sums + SUM_BAND_WEIGHT, band_weight);
+      }
+      area = wall = band_real = band_imag = band_weight = 0;
+    }
+    current = mine;
+    if (mine < 0) continue;
+    const float phase = phase_turns[pixel];
+    ++area;
+    vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 0, 1);
+    vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 1, 0);
+    if (beside_wall(p, region, row, column))
+      wall += nearest_int((1.f - 2.f * fabsf(phase)) * coherence[pixel] * VOTE_UNIT);
+    if (p.band_ratio > 0.f) {
+      // R1_high conj(R1_low) turned back by what fold 0 would give; its length is the weight.
+      const float2 b = band_phase[pixel];
+      float sine, cosine;
+      sincos_turns(p.band_ratio * phase, &sine, &cosine);
+      band_real += nearest_int((b.x * cosine + b.y * sine) * VOTE_UNIT);
+      band_imag += nearest_int((b.y * cosine - b.x * sine) * VOTE_UNIT);
+      band_weight += nearest_int(sqrtf(b.x * b.x + b.y * b.y) * VOTE_UNIT);
+    }
+    if (p.has_before && before_turns[pixel] == before_turns[pixel]) {  // NaN: there was no flow
+      const float apart = before_turns[pixel] - phase;
+      const int fold = nearest_int(apart);
+      const float closeness = 1.f - 2.f * fabsf(apart - static_cast<float>(fold));
+      atomicAdd(history + mine * FOLD_BINS + fold_bin(fold), nearest_int(closeness * closeness * VOTE_UNIT));
+    }
+  }
+}

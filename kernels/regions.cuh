@@ -1,0 +1,79 @@
+// Shared by the dealiasing kernels: regions of continuous phase, their fold scores, and the pairs of regions that touch.
+//
+// Folds run from -8 to 7 (bin fold + 8), differences between two regions' folds from -7 to 7. All sums are integers in
+// units of 1 / 512, so that they do not depend on the order in which threads add. Regions are numbered in the order of
+// their first pixels, so that ties broken by number are broken alike however threads are scheduled.
+//
+// Bounds: at most max_regions regions and n_slots pairs. A frame that needs more is not dealiased at all (`overflow` is
+// set, every fold 0, confidence 0): which of its regions would be lost first must not depend on scheduling.
+#pragma once
+#include "math.cuh"
+
+#define FOLD_BINS 16
+#define FOLD_ZERO 8
+#define STEP_BINS 15
+#define STEP_ZERO 7
+#define VOTE_UNIT 512.f
+#define NO_CLASS 255
+
+// Counters on the device: sizes that the host never reads.
+#define COUNT_REGIONS 0
+#define COUNT_OVERFLOW 1
+
+// What a region sums over its pixels, [region][SUMS].
+#define SUM_AREA 0
+#define SUM_WALL 1
+#define SUM_BAND_REAL 2
+#define SUM_BAND_IMAG 3
+#define SUM_BAND_WEIGHT 4
+#define SUMS 5
+
+TF_INLINE int fold_bin(int fold) { return max(0, min(FOLD_BINS - 1, fold + FOLD_ZERO)); }
+TF_INLINE int nearest_int(float x) { return static_cast<int>(floorf(x + 0.5f)); }
+
+// Root of a pixel in the union-find forest; other threads may be shortening it.
+TF_INLINE int find_root(const int* parent, int pixel) {
+  int up = atomic_read(parent + pixel);
+  while (up != pixel) {
+    pixel = up;
+    up = atomic_read(parent + pixel);
+  }
+  return pixel;
+}
+
+// Walks from a region to the root of its merged group; *offset becomes fold(region) - fold(root).
+TF_INLINE int find_group(const int* link, const int* link_offset, int region, int* offset) {
+  int sum = 0;
+  while (link[region] != region) {
+    sum += link_offset[region];
+    region = link[region];
+  }
+  *offset = sum;
+  return region;
+}
+
+// Pairs of regions: open addressing, keyed by both numbers (lower first), with votes for the difference of folds
+// fold(higher) - fold(lower).
+TF_INLINE unsigned long long pair_key(int lower, int higher) {
+  return (static_cast<unsigned long long>(lower + 1) << 32) | static_cast<unsigned>(higher + 1);
+}
+TF_INLINE int key_lower(unsigned long long key) { return static_cast<int>(key >> 32) - 1; }
+TF_INLINE int key_higher(unsigned long long key) { return static_cast<int>(key & 0xffffffffu) - 1; }
+
+// Adds votes for fold(b) - fold(a) = step to a table of n_slots (a power of two).
+TF_INLINE void vote(unsigned long long* keys, int* votes, int n_slots, int a, int b, int step, int weight,
+                    int* counters) {
+  const unsigned long long key = a < b ? pair_key(a, b) : pair_key(b, a);
+  const int bin = STEP_ZERO + (a < b ? step : -step);
+  if (bin < 0 || bin >= STEP_BINS) return;
+  unsigned slot = static_cast<unsigned>((key * 0x9e3779b97f4a7c15ull) >> 40);
+  for (int probe = 0; probe < n_slots; ++probe, ++slot) {
+    const unsigned at = slot & static_cast<unsigned>(n_slots - 1);
+    const unsigned long long found = atomicCAS(keys + at, 0ull, key);
+    if (found == 0ull || found == key) {
+      atomicAdd(votes + at * STEP_BINS + bin, weight);
+      return;
+    }
+  }
+  atomicAdd(counters + COUNT_OVERFLOW, 1);
+}

@@ -1,0 +1,211 @@
+"""Folds from regions of continuous phase: the dealiasing engine's kernels in their order (region_*.cu).
+
+Labels, votes and merging are integers; the result is the same to the bit whatever the thread count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trueflow.kernels.device import Device, source
+from trueflow.kernels.launch import blocks, pixel_launch
+
+__all__ = ["EvidenceWeights", "RegionUnwrapper"]
+
+FOLD_BINS, STEP_BINS, SUMS = 16, 15, 5  # as in regions.cuh
+ROUNDS = 6
+VOTE_RUN = 64
+SLOT_BLOCK = {"cpu": 512, "cuda": 256}
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceWeights:
+    """What each kind of evidence is worth, per pixel, in units of a border vote.
+
+    The merging weights are small: borders decide there. The anchor's decide a group's absolute fold.
+    """
+
+    range_penalty: float = 0.01
+    merge_wall: float = 0.002
+    merge_before: float = 0.002
+    anchor_wall: float = 0.3
+    anchor_before: float = 0.05
+    anchor_band: float = 0.0
+    lead_for_certainty: float = 0.05
+
+
+class RegionUnwrapper:
+    """Plan for one image size.
+
+    Parameters
+    ----------
+    device : Device
+    shape : (n_z, n_x)
+    weights : EvidenceWeights
+    band_ratio : float
+        df / f0 of the two axial sub-bands; 0 where there is no such evidence.
+    wall_run : int
+        Pixels without flow that make a wall.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        shape: tuple[int, int],
+        weights: EvidenceWeights | None = None,
+        band_ratio: float = 0.0,
+        wall_run: int | None = None,
+    ) -> None:
+        n_z, n_x = shape
+        n_pixels = n_z * n_x
+        weights = weights or EvidenceWeights()
+        self._device, self._shape, self._band_ratio = device, shape, band_ratio
+        self._wall_run = wall_run or max(4, round(min(shape) / 16))
+        self._n_regions = min(max(64, n_pixels // 8), (1 << 20) - 1)
+        self._n_slots = max(256, 1 << (n_pixels // 4 - 1).bit_length())
+        make = source("region_merge").struct
+        self._label = source("region_label").struct("LabelParams", n_x=n_x, n_z=n_z, max_regions=self._n_regions)
+        self._evidence = make(
+            "EvidenceParams",
+            range_penalty=weights.range_penalty,
+            merge_wall=weights.merge_wall,
+            merge_before=weights.merge_before,
+            anchor_wall=weights.anchor_wall,
+            anchor_before=weights.anchor_before,
+            anchor_band=weights.anchor_band if band_ratio else 0.0,
+            band_ratio=band_ratio,
+        )
+        self._round = make("RoundParams", n_slots=self._n_slots)
+        self._paint = make("PaintParams", n_x=n_x, n_z=n_z, lead_for_certainty=weights.lead_for_certainty)
+        self._kernels = {
+            name: device.kernel(stem, name)
+            for stem in ("region_label", "region_votes", "region_merge")
+            for name in source(stem).kernels
+        }
+        self._allocate(n_z, n_pixels)
+
+    def _allocate(self, n_z: int, n_pixels: int) -> None:
+        empty, zeros, n, slots = self._device.empty, self._device.zeros, self._n_regions, self._n_slots
+        self._phase_class = empty(n_pixels, np.uint8)
+        self._phasor = empty(n_pixels, np.complex64)
+        self._parent, self._region = (empty(n_pixels, np.int32) for _ in range(2))
+        self._row_count, self._counters = empty(n_z, np.int32), zeros(2, np.int32)
+        self._sums, self._history = zeros((n, SUMS), np.int32), zeros((n, FOLD_BINS), np.int32)
+        self._merge_score, self._anchor_score = (empty((n, FOLD_BINS), np.int32) for _ in range(2))
+        self._group_score, self._group_area = zeros((n, FOLD_BINS), np.int32), zeros(n, np.int32)
+        self._link, self._link_offset = (empty(n, np.int32) for _ in range(2))
+        self._linked, self._best = zeros(n, np.int32), empty(n, np.uint64)
+        self._fold, self._lead = empty(n, np.int32), empty(n, np.float32)
+        self._tables = [(zeros(slots, np.uint64), zeros((slots, STEP_BINS), np.int32)) for _ in range(2)]
+        self._rank, self._step = empty(slots, np.uint64), empty(slots, np.int32)
+        self._no_band, self._no_before = zeros(1, np.complex64), zeros(1, np.float32)
+
+    def __call__(
+        self, phase_turns: Any, coherence: Any, mask: Any, *, band_phase: Any = None, before_turns: Any = None
+    ) -> tuple[Any, Any]:
+        """Fold int8 and confidence float32, both (n_z, n_x); 0 outside the mask.
+
+        Parameters
+        ----------
+        phase_turns, coherence : float32 (n_z, n_x)
+        mask : bool (n_z, n_x)
+        band_phase : complex64 (n_z, n_x), optional
+            Normalised R1_high conj(R1_low) of the two sub-bands.
+        before_turns : float32 (n_z, n_x), optional
+            The previous frame's unwrapped phase in turns, NaN where there was no flow.
+        """
+        self._label_regions(phase_turns, coherence, mask)
+        self._vote(phase_turns, coherence, band_phase, before_turns)
+        self._merge_regions()
+        return self._paint_pixels(phase_turns, coherence)
+
+    def _label_regions(self, phase_turns: Any, coherence: Any, mask: Any) -> None:
+        device, label = self._device, self._label
+        (n_z, n_x), kernel = self._shape, self._kernels
+        pixels, rows = pixel_launch(device, n_z * n_x), ((blocks(n_z, 16), 1, 1), (16, 1, 1))
+        one = ((1, 1, 1), (1, 1, 1))
+        kernel["region_prepare"](
+            *pixels, label, phase_turns, coherence, mask, self._phase_class, self._phasor, self._parent
+        )
+        kernel["region_unite"](*pixels, label, self._phase_class, self._parent)
+        kernel["region_flatten"](*rows, label, self._phase_class, self._parent, self._row_count)
+        kernel["region_count"](*one, label, self._row_count, self._counters)
+        kernel["region_number"](
+            *rows, label, self._phase_class, self._parent, self._row_count, self._counters, self._region
+        )
+        kernel["region_spread"](*pixels, label, self._phase_class, self._parent, self._region)
+
+    def _vote(self, phase_turns: Any, coherence: Any, band_phase: Any, before_turns: Any) -> None:
+        n_z, n_x = self._shape
+        self._sums[...] = 0
+        self._history[...] = 0
+        params = source("region_votes").struct(
+            "VoteParams",
+            n_x=n_x,
+            n_z=n_z,
+            n_slots=self._n_slots,
+            wall_run=self._wall_run,
+            band_ratio=self._band_ratio if band_phase is not None else 0.0,
+            has_before=int(before_turns is not None),
+        )
+        self._kernels["region_votes"](
+            (blocks(n_x, VOTE_RUN), blocks(n_z, 8), 1),
+            (1, 8, 1),
+            params,
+            phase_turns,
+            self._phasor,
+            coherence,
+            self._region,
+            self._no_band if band_phase is None else band_phase,
+            self._no_before if before_turns is None else before_turns,
+            *self._tables[0],
+            self._sums,
+            self._history,
+            self._counters,
+        )
+
+    def _merge_regions(self) -> None:
+        device = self._device
+        kernel = self._kernels
+        block = SLOT_BLOCK[device.name]
+        regions = ((blocks(self._n_regions, block), 1, 1), (block, 1, 1))
+        slots = ((blocks(self._n_slots, block), 1, 1), (block, 1, 1))
+        links = (self._link, self._link_offset)
+        kernel["region_evidence"](
+            *regions, self._evidence, self._counters, self._sums, self._history, self._merge_score,
+            self._anchor_score, *links, self._best,
+        )  # fmt: skip
+        table, spare = self._tables
+        for _ in range(ROUNDS):
+            kernel["region_best"](*slots, self._round, *table, self._merge_score, self._best, self._rank, self._step)
+            kernel["region_link"](
+                *slots, self._round, table[0], self._best, self._rank, self._step, *links, self._linked
+            )
+            kernel["region_merge"](*regions, self._counters, *links, self._linked, self._best, self._merge_score)
+            kernel["region_move"](*slots, self._round, *links, *table, *spare, self._counters)
+            table, spare = spare, table
+        for array in table:  # what six rounds did not join
+            array[...] = 0
+        self._group_score[...] = 0
+        self._group_area[...] = 0
+        kernel["region_anchor"](
+            *regions, self._counters, *links, self._sums, self._anchor_score, self._group_score, self._group_area
+        )
+        kernel["region_decide"](
+            *regions, self._counters, *links, self._group_score, self._group_area, self._fold, self._lead
+        )
+
+    def _paint_pixels(self, phase_turns: Any, coherence: Any) -> tuple[Any, Any]:
+        device = self._device
+        fold, repaired = (device.empty(self._shape, np.int8) for _ in range(2))
+        confidence = device.empty(self._shape, np.float32)
+        pixels = pixel_launch(device, fold.size)
+        self._kernels["region_paint"](
+            *pixels, self._paint, self._region, self._fold, self._lead, self._counters, fold, confidence
+        )
+        self._kernels["region_repair"](*pixels, self._paint, self._region, phase_turns, coherence, fold, repaired)
+        return repaired, confidence
