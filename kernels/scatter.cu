@@ -3,24 +3,25 @@
 //   rf[t, e, m] = sum_i A_tei pulse(t_0 + m / f_s - tau_tei),  tau = (transmit path + |scatterer - element|) / c
 //   A = amplitude * beam_t * D(theta) / sqrt(max(r, r_min)) * exp(-attenuation c tau)
 //
-// r is the distance to the element (cylindrical spreading, as in a plane), theta the angle from its normal, D(theta) =
-// sinc(width sin(theta) / lambda) cos(theta) for an element in a soft baffle (Selfridge, Kino & Khuri-Yakub 1980), 0 behind
-// it. beam_t is 1 within the rays through the ends of the array, falls to 0 over about a wavelength's worth of its
-// edge, and spreads as a cylinder from virtual sources; the waves from the ends of the array are left out.
+// r is the distance to the element (cylindrical spreading, as in a plane), theta the angle from its normal, and
+// D(theta) = sinc(width sin(theta) / lambda) cos(theta) that of an element in a soft baffle (Selfridge, Kino &
+// Khuri-Yakub 1980), 0 behind it. beam_t is 1 between the rays through the array's ends, falls to 0 over a few wavelengths there, and spreads as a
+// cylinder from virtual sources: a sum over transmitting elements would cost as many times more. Left out are the waves
+// from the array's ends, its grating lobes in transmit, and directivity's change within the band.
 //
-// The sum over scatterers is made by gridding (a nonuniform FFT's first step: Barnett, Magland & af Klinteberg 2019): an
-// echo is SPREAD_WIDTH additions onto a line of cells, whatever the pulse; then one filter per line turns the spreading
-// kernel into the pulse:
+// The sum over scatterers is made by gridding (a nonuniform FFT's first step: Barnett, Magland & af Klinteberg 2019):
+// an echo is SPREAD_WIDTH additions onto a line of cells, however long the pulse; then one filter per line turns the
+// spreading kernel into the pulse:
 //
 //   cells[c] = sum_i A_i phi(c - s_i),   rf[m] = gain[m] sum_j taps[j] cells[oversampling m + j]
 //
-// taps are fitted so that sum_j taps[j] phi(j - d) is the pulse at d (scatter.py: error and choice of oversampling).
+// taps are fitted so that sum_j taps[j] phi(j - d) is the pulse at d (pulse.py: error and choice of oversampling).
 // Attenuation depends on tau alone and is the gain over time, exactly, as the pulse is fitted with the inverse slope.
 //
 // Threads: scatter_insonify x scatterer, y transmit; scatter_spread x element, y transmit, who own their line;
 // scatter_filter x sample, y line (transmit * n_elements + element). No order of addition depends on the launch.
 // Layout: echoes [transmit][x, z, path, amplitude][n_padded]; elements [x, z, sin, cos of the normal][n_elements];
-// spreading [SPREAD_PHASES][value, slope][SPREAD_WIDTH]; cells [line][n_cells]; rf [line][n_samples]. Lengths in metres.
+// spreading [SPREAD_PHASES][value, slope][SPREAD_WIDTH]; cells [line][n_cells]; rf [line][n_samples]. Lengths in m.
 // 32-bit indices: 4 n_transmits n_padded, n_lines n_cells and n_lines n_samples below 2^31.
 #include "math.cuh"
 
@@ -30,9 +31,7 @@
 #else
 #define SCATTER_CHUNK 16
 #endif
-#ifndef SPREAD_WIDTH
 #define SPREAD_WIDTH 8
-#endif
 #define SPREAD_PHASES 64
 #define DIRECTIVITY_TERMS 12
 #define FILTER_CHUNK 16
@@ -45,10 +44,10 @@ struct ScatterParams {
 };
 
 // A wave and its beam. kind 0: plane, along (a, b); kind +-1: from or towards (a, b). offset (m) makes the distance the
-// path from the transmit reference. The beam is centre +- half across (plane: m along the wavefront; else turns around
+// path from the transmit reference. The beam is center +- half across (plane: m along the wavefront; else turns around
 // the source), with an edge of 1 / inverse_edge; reference_m is where a source's wave has unit amplitude.
 struct ScatterWave {
-  float a, b, kind, offset, centre, half, inverse_edge, reference_m;
+  float a, b, kind, offset, center, half, inverse_edge, reference_m;
 };
 
 TF_KERNEL(scatter_insonify, const ScatterParams p, const int n_scatterers, const int n_padded,
@@ -57,7 +56,7 @@ TF_KERNEL(scatter_insonify, const ScatterParams p, const int n_scatterers, const
   const int slot = blockIdx.x * blockDim.x + threadIdx.x;
   if (slot >= n_padded) return;
   // Neighbours in the caller's order land far apart: a line's additions to the same cells wait for one another.
-  const int i = slot % SCATTER_CHUNK * (n_padded / SCATTER_CHUNK) + slot / SCATTER_CHUNK;
+  const int i = (slot % SCATTER_CHUNK) * (n_padded / SCATTER_CHUNK) + slot / SCATTER_CHUNK;
   float* out = echoes + 4 * blockIdx.y * n_padded + slot;
   const bool present = i < n_scatterers;
   const float x = present ? x_m[i] : 0.f, z = present ? z_m[i] : 0.f;
@@ -70,9 +69,9 @@ TF_KERNEL(scatter_insonify, const ScatterParams p, const int n_scatterers, const
     across = atan2_turns(w.kind * dx, w.kind * dz);
     level = sqrtf(w.reference_m / max(distance, p.least_range_m));
   }
-  const float edge = (fabsf(across - w.centre) - w.half) * w.inverse_edge + 0.5f;
+  const float edge = (fabsf(across - w.center) - w.half) * w.inverse_edge + 0.5f;
   float s, c;
-  sincos_turns(0.25f * min(max(edge, 0.f), 1.f), &s, &c);
+  sincos_turns(0.25f * min(max(0.f, edge), 1.f), &s, &c);  // max(0, not a number) is 0
   out[0] = x;
   out[n_padded] = z;
   out[2 * n_padded] = path + w.offset - p.first_cell_m;
@@ -117,7 +116,7 @@ TF_KERNEL(scatter_spread, const ScatterParams p, const int n_padded, const float
       const float w = amplitude[start + i] * cos_theta * polynomial<DIRECTIVITY_TERMS>(terms, u) * sqrtf(inverse_r);
       const float position = (path[start + i] + r) * p.cells_per_m;
       const int inside = position >= 0.f && position < end;
-      const float s = min(max(0.f, position), end);  // 0 for what is not a number
+      const float s = min(max(0.f, position), end);
       cell[i] = static_cast<int>(s);
       const float phase = (s - static_cast<float>(cell[i])) * SPREAD_PHASES;
       const int whole = static_cast<int>(phase);
