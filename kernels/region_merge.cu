@@ -220,17 +220,25 @@ TF_KERNEL(region_repair, const PaintParams p, const int* __restrict__ region, co
   if (region[pixel] < 0) return;
   const int row = pixel / p.n_x, column = pixel % p.n_x;
   const float mine = phase_turns[pixel] + static_cast<float>(fold[pixel]);
-  float sum = 0.f, weight = 0.f;
+  const int room[4] = {column, p.n_x - 1 - column, row, p.n_z - 1 - row};
+  const int step[4] = {-1, 1, -p.n_x, p.n_x};
   bool torn = false;
+  for (int direction = 0; direction < 4; ++direction) {
+    if (room[direction] == 0) continue;
+    const int other = pixel + step[direction];
+    if (region[other] < 0 || region[other] == region[pixel]) continue;
+    torn |= fabsf(phase_turns[other] + static_cast<float>(fold[other]) - mine) > 0.5f;
+  }
+  if (!torn) return;
+  float sum = 0.f, weight = 0.f;
   for (int r = max(row - 1, 0); r <= min(row + 1, p.n_z - 1); ++r)
     for (int c = max(column - 1, 0); c <= min(column + 1, p.n_x - 1); ++c) {
       const int other = r * p.n_x + c;
       if (region[other] < 0 || other == pixel) continue;
       const float theirs = phase_turns[other] + static_cast<float>(fold[other]);
-      if ((r == row || c == column) && region[other] != region[pixel] && fabsf(theirs - mine) > 0.5f) torn = true;
       sum += coherence[other] * theirs;
       weight += coherence[other];
     }
-  if (!torn || weight <= 0.f) return;
+  if (weight <= 0.f) return;
   repaired[pixel] = static_cast<signed char>(max(-16, min(16, nearest_int(sum / weight - phase_turns[pixel]))));
 }
