@@ -63,15 +63,17 @@ class MatrixFilter:
         self._state = device.zeros((n_pixels, max(design.n_state, 1)), np.complex64)
         self._next: _Matrix | None = None
         if design.next_state is not None:
+            assert design.rest_state is not None
+            self._rest_state = device.upload(design.rest_state.astype(np.float32))
             self._next = _Matrix(device, n_out=n_state, is_complex=False, n_pixels=n_pixels, n_in=n_in, n_state=n_state)
             self._next_columns = self._next.upload(design.next_state)
             self._next_state = device.zeros(self._state.shape, np.complex64)
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
-        """Filter; `continuous` says that slow time runs on from the last call, else the state starts from zero."""
+        """Filter; `continuous` says that slow time runs on from the last call, else the state is that of rest."""
         out = self._device.empty((*self._shape, self.n_out), np.complex64)
         if self._next is not None and not continuous:
-            self._state[...] = 0
+            self._state[...] = iq.reshape(-1, iq.shape[-1])[:, :1] * self._rest_state
         self._output(self._output_columns, iq, self._state, out)
         if self._next is not None:
             self._next(self._next_columns, iq, self._state, self._next_state)
@@ -96,8 +98,10 @@ class SvdFilter:
         self, device: Device, *, shape: tuple[int, int], n_ensemble: int, rank_low: int, rank_high: int | None = None
     ) -> None:
         last = n_ensemble if rank_high is None else rank_high
-        if not 0 <= rank_low < last <= n_ensemble:
-            raise ValueError(f"SVD ranks {rank_low} to {last}: expected 0 <= low < high <= {n_ensemble} pulses")
+        if not 0 <= rank_low <= last - 2 <= n_ensemble - 2:
+            raise ValueError(
+                f"SVD ranks {rank_low} to {last}: expected 0 <= low, at least two ranks, high <= {n_ensemble} pulses"
+            )
         self._device, self._shape, self.n_out = device, shape, n_ensemble
         self._ranks = slice(rank_low, last)
         n_pixels = shape[0] * shape[1]
@@ -120,6 +124,8 @@ class SvdFilter:
         self._gram(self._grid, self._block, self._params, iq, self._partial)
         # Partial [j][i] holds sum of x_i conj(x_j): its transpose is the Gram matrix.
         gram = self._partial[:, :, :n].sum(axis=0, dtype=np.complex128).T
+        if not bool(xp.isfinite(gram).all()):
+            raise ValueError("IQ holds NaN or infinity: its singular components are not defined")
         vectors = xp.linalg.eigh(gram)[1][:, ::-1][:, self._ranks]
         projection = (vectors @ vectors.conj().T).T
         self._columns[0, :, :n] = projection.real * (1 + 1j)
@@ -134,7 +140,8 @@ def matrix_reference(
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """The specification of `MatrixFilter`, in float64: filtered ensemble and next state."""
     x = iq.astype(np.complex128)
-    s = np.zeros((*iq.shape[:-1], design.n_state)) if state is None else state
+    rest = np.zeros(0) if design.rest_state is None else design.rest_state
+    s = x[..., :1] * rest if state is None else state
     joined = np.concatenate([x, s], axis=-1)
     following = s if design.next_state is None else joined @ design.next_state.T
     return joined @ design.output.T, np.asarray(following, np.complex128)

@@ -17,6 +17,7 @@ from trueflow.kernels.source import KernelSource, load_source
 
 __all__ = ["CpuDevice"]
 
+MOST_THREADS = 256  # one frame has no more work to share out
 ALIGNMENT = 64  # a cache line, and the widest vector register
 
 
@@ -31,8 +32,8 @@ class CpuDevice(Device):
     packet_widths = (4, 8, 16, 32)
 
     def __init__(self, *, n_threads: int | None = None) -> None:
-        if n_threads is not None and n_threads < 1:
-            raise ValueError(f"n_threads: {n_threads}, expected at least 1")
+        if n_threads is not None and not 1 <= n_threads <= MOST_THREADS:
+            raise ValueError(f"n_threads: {n_threads}, expected 1 to {MOST_THREADS}")
         self.xp = np
         self.n_threads = n_threads or len(os.sched_getaffinity(0))
         self._library = load_library()

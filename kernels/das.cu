@@ -10,8 +10,8 @@
 // Threads of `das`: x packet within the ensemble, y and z pixel within a tile (block) of columns x depths; the grid's x
 // and y count tiles. Threads of `das_aperture`: x pixel.
 // Layout: iq [transmit][element][sample][n_padded] complex64, n_padded a multiple of PACKET_WIDTH; out [pixel]
-// [n_ensemble]; pixels row by row (n_z, n_x); elements float4 (x, z, sin, cos of the normal's angle from +z), padded to
-// a multiple of DAS_CHUNK. Lengths in metres. 32-bit indices: n_transmits * n_elements * n_samples * n_padded < 2^31.
+// [n_ensemble]; pixels row by row (n_z, n_x); elements float4 (x, z, sin, cos of the normal's angle from +z), padded
+// by DAS_CHUNK. Lengths in metres. 32-bit indices: n_transmits * n_elements * n_samples * n_padded < 2^31.
 #include "math.cuh"
 #include "packet.cuh"
 

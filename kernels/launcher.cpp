@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -36,7 +37,11 @@ class Pool {
     std::lock_guard<std::mutex> one_launch(launch_mutex_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (workers_.size() < n_threads - 1) workers_.emplace_back([this] { work(); });
+      try {
+        while (workers_.size() < n_threads - 1) workers_.emplace_back([this] { work(); });
+      } catch (const std::system_error&) {
+        // The system gives no more threads: those there are do the work, with the same result.
+      }
       kernel_ = kernel;
       arguments_ = arguments;
       grid_ = grid;
@@ -45,7 +50,8 @@ class Pool {
       // Eight turns per thread even out blocks of unequal work.
       stride_ = n_blocks / (n_threads * 8) + 1;
       next_.store(0, std::memory_order_relaxed);
-      wanted_ = n_threads - 1;
+      wanted_ = static_cast<unsigned>(workers_.size()) < n_threads - 1 ? static_cast<unsigned>(workers_.size())
+                                                                       : n_threads - 1;
       ++generation_;
     }
     wake_.notify_all();

@@ -82,7 +82,11 @@ def library_path() -> Path:
 @cache
 def load_library() -> ctypes.CDLL:
     """The CPU library, loaded once."""
-    library = ctypes.CDLL(str(library_path()))
+    path = library_path()
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise RuntimeError(f"the CPU library cannot be loaded: {error}") from error
     library.tf_launch.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_uint]
     library.tf_launch.restype = None
     return library

@@ -11,8 +11,15 @@ from scipy.interpolate import make_interp_spline
 from scipy.linalg import solveh_banded
 
 __all__ = [
-    "FILTER_CHUNK", "PULSE_ERROR", "SPREAD_WIDTH", "Pulse", "SpreadingFit", "burst_pulse", "fit_spreading",
-    "gaussian_pulse", "tabulated_pulse",
+    "FILTER_CHUNK",
+    "PULSE_ERROR",
+    "SPREAD_WIDTH",
+    "Pulse",
+    "SpreadingFit",
+    "burst_pulse",
+    "fit_spreading",
+    "gaussian_pulse",
+    "tabulated_pulse",
 ]
 
 SPREAD_WIDTH, SPREAD_PHASES, FILTER_CHUNK = 8, 64, 16  # as in scatter.cu

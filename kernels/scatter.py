@@ -152,16 +152,37 @@ class ScatterSimulator:
         n_transmits, n_elements, n_samples = rf.shape
         scatterers, elements, samples = THREADS[self.device.name]
         self._insonify(
-            (blocks(n_padded, scatterers), n_transmits, 1), (scatterers, 1, 1),
-            self._params, x_m.size, n_padded, waves, x_m, z_m, amplitude, echoes,
+            (blocks(n_padded, scatterers), n_transmits, 1),
+            (scatterers, 1, 1),
+            self._params,
+            x_m.size,
+            n_padded,
+            waves,
+            x_m,
+            z_m,
+            amplitude,
+            echoes,
         )
         self._spread(
-            (blocks(n_elements, elements), n_transmits, 1), (elements, 1, 1),
-            self._params, n_padded, echoes, self._elements, self._directivity, self._spreading, self._cells,
+            (blocks(n_elements, elements), n_transmits, 1),
+            (elements, 1, 1),
+            self._params,
+            n_padded,
+            echoes,
+            self._elements,
+            self._directivity,
+            self._spreading,
+            self._cells,
         )
         self._filter(
-            (blocks(n_samples, samples), n_transmits * n_elements, 1), (samples, 1, 1),
-            self._params, accumulate, self._taps, self._gain, self._cells, rf,
+            (blocks(n_samples, samples), n_transmits * n_elements, 1),
+            (samples, 1, 1),
+            self._params,
+            accumulate,
+            self._taps,
+            self._gain,
+            self._cells,
+            rf,
         )
 
 

@@ -16,6 +16,9 @@ __all__ = ["Initialization", "SlowTimeFilter", "fir_filter", "identity", "iir_fi
 
 Initialization = Literal["zero", "step", "projection"]
 
+# What one degree of freedom leaves is one vector times a factor: its phase is the filter's, not the blood's.
+TOO_LITTLE = "leaves less than two degrees of freedom"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlowTimeFilter:
@@ -27,10 +30,13 @@ class SlowTimeFilter:
         [A B]: with n_state > 0, state follows the input.
     next_state : (n_state, n_in + n_state) float64 or None
         [C D].
+    rest_state : (n_state,) float64 or None
+        Where there is no state yet, it is this times the first sample: what tissue at rest would have left.
     """
 
     output: NDArray[np.float64]
     next_state: NDArray[np.float64] | None = None
+    rest_state: NDArray[np.float64] | None = None
 
     @property
     def n_state(self) -> int:
@@ -61,8 +67,8 @@ def polynomial_filter(n_ensemble: int, *, order: int) -> SlowTimeFilter:
     ValueError
         Where the order leaves nothing.
     """
-    if not 0 <= order < n_ensemble - 1:
-        raise ValueError(f"clutter order {order} leaves nothing of {n_ensemble} pulses: at most {n_ensemble - 2}")
+    if not 0 <= order <= n_ensemble - 3:
+        raise ValueError(f"clutter order {order} {TOO_LITTLE} of {n_ensemble} pulses: at most {n_ensemble - 3}")
     basis = np.linalg.qr(np.vander(np.linspace(-1, 1, n_ensemble), order + 1))[0]
     return SlowTimeFilter(np.eye(n_ensemble) - basis @ basis.T)
 
@@ -71,7 +77,7 @@ def fir_filter(n_ensemble: int, *, cutoff_fraction: float, order: int, keep_stat
     """Linear-phase high-pass with `order` delays (even).
 
     Without state the first `order` outputs, which would lack input, are left out. With state they are made from the
-    previous packet's last inputs.
+    previous packet's last inputs, or from the first sample where there is none.
 
     Parameters
     ----------
@@ -81,8 +87,8 @@ def fir_filter(n_ensemble: int, *, cutoff_fraction: float, order: int, keep_stat
     _check_cutoff(cutoff_fraction)
     if order < 2 or order % 2:
         raise ValueError(f"FIR order: {order}, expected even and at least 2")
-    if order >= n_ensemble - 1:
-        raise ValueError(f"FIR order {order} leaves nothing of {n_ensemble} pulses: at most {n_ensemble - 2}")
+    if not keep_state and order > n_ensemble - 2:
+        raise ValueError(f"FIR order {order} {TOO_LITTLE} of {n_ensemble} pulses: at most {n_ensemble - 2}")
     taps = signal.firwin(order + 1, cutoff_fraction, pass_zero=False)
     taps -= taps.sum() / taps.size  # an exact zero at rest: tissue that does not move leaves nothing
     history = n_ensemble + order
@@ -93,7 +99,7 @@ def fir_filter(n_ensemble: int, *, cutoff_fraction: float, order: int, keep_stat
     if not keep_state:
         return SlowTimeFilter(rows[order:, order:])
     state = np.eye(history)[n_ensemble:]
-    return SlowTimeFilter(_input_first(rows, order), _input_first(state, order))
+    return SlowTimeFilter(_input_first(rows, order), _input_first(state, order), np.ones(order))
 
 
 def iir_filter(
@@ -114,12 +120,13 @@ def iir_filter(
         Of the first state: zero; the steady state for the first sample held for ever; or chosen so that the output
         has no component in the transient's subspace (Bjaerum et al. 2002, sec. II-C).
     keep_state : bool
-        Start from the previous packet's state instead. The first packet then starts from zero.
+        Start from the previous packet's state instead, or from the steady state where there is none.
     """
     _check_cutoff(cutoff_fraction)
-    if not 1 <= order < n_ensemble:
-        raise ValueError(f"IIR order: {order}, expected 1 to {n_ensemble - 1} for {n_ensemble} pulses")
+    if not 1 <= order <= n_ensemble - 2:
+        raise ValueError(f"IIR order {order} {TOO_LITTLE} of {n_ensemble} pulses: 1 to {n_ensemble - 2}")
     a, b, c, d = signal.zpk2ss(*signal.butter(order, cutoff_fraction, "highpass", output="zpk"))
+    steady = np.linalg.solve(np.eye(order) - a, b)  # state after a constant input of 1
     powers = [np.eye(order)]
     for _ in range(n_ensemble):
         powers.append(a @ powers[-1])
@@ -131,9 +138,8 @@ def iir_filter(
             forced[i, j] = (c @ powers[i - 1 - j] @ b)[0, 0]
     if keep_state:
         drive = np.hstack([powers[n_ensemble - 1 - j] @ b for j in range(n_ensemble)])
-        return SlowTimeFilter(np.hstack([forced, free]), np.hstack([drive, powers[n_ensemble]]))
+        return SlowTimeFilter(np.hstack([forced, free]), np.hstack([drive, powers[n_ensemble]]), steady[:, 0])
     if initialization == "step":
-        steady = np.linalg.solve(np.eye(order) - a, b)
         forced[:, 0] += (free @ steady)[:, 0]
     elif initialization == "projection":
         basis = np.linalg.qr(free)[0]

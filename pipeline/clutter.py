@@ -29,6 +29,9 @@ class EnsembleFilter(Protocol):
         """Filter an ensemble on the device."""
 
 
+# What `order` is where the config leaves it open.
+ORDERS = {"auto": 1, "polynomial": 1, "fir": 4, "iir": 2}
+
 Builder = Callable[[Device, tuple[int, int], int, ClutterConfig], EnsembleFilter]
 CLUTTER_FILTERS: Registry[Builder] = Registry("clutter filter")
 
@@ -44,13 +47,13 @@ class _NoFilter:
 
 @CLUTTER_FILTERS.register("polynomial")
 def _polynomial(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
-    return MatrixFilter(device, slow_time.polynomial_filter(n_ensemble, order=config.order), shape=shape)
+    return MatrixFilter(device, slow_time.polynomial_filter(n_ensemble, order=_order(config)), shape=shape)
 
 
 @CLUTTER_FILTERS.register("fir")
 def _fir(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
     design = slow_time.fir_filter(
-        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=config.order, keep_state=config.keep_state
+        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
     )
     return MatrixFilter(device, design, shape=shape)
 
@@ -60,7 +63,7 @@ def _iir(device: Device, shape: tuple[int, int], n_ensemble: int, config: Clutte
     design = slow_time.iir_filter(
         n_ensemble,
         cutoff_fraction=config.cutoff_fraction,
-        order=config.order,
+        order=_order(config),
         initialization=config.initialization,
         keep_state=config.keep_state,
     )
@@ -84,7 +87,7 @@ class _AutoFilter:
         self.n_out = n_ensemble
         self._device, self._config = device, config
         self._regression: EnsembleFilter | None = None
-        if config.order < n_ensemble - 1:
+        if _order(config) <= n_ensemble - 3:
             self._regression = CLUTTER_FILTERS["polynomial"](device, shape, n_ensemble, config)
         self.chosen = None if self._regression else replace(config, name="none")
 
@@ -92,11 +95,17 @@ class _AutoFilter:
         if self.chosen is None:
             assert self._regression is not None
             echo, rest = self._device.download(iq), self._device.download(self._regression(iq))
+            if not np.isfinite(echo).all():
+                raise ValueError("IQ holds NaN or infinity")
             name = "polynomial" if shows_tissue(echo, rest) else "none"
             self.chosen = replace(self._config, name=name)
         if self._regression is None or self.chosen.name == "none":
             return iq
         return self._regression(iq, continuous=continuous)
+
+
+def _order(config: ClutterConfig) -> int:
+    return ORDERS[config.name] if config.order is None else config.order
 
 
 def shows_tissue(echo: NDArray[np.complex64], rest: NDArray[np.complex64]) -> bool:
@@ -111,6 +120,13 @@ class Clutter:
     """The clutter stage: IqEnsemble in, IqEnsemble without slow echoes out (its ensemble may be shorter)."""
 
     def __init__(self, device: Device, *, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
+        if config.keep_state and config.name not in ("fir", "iir"):
+            raise TrueflowError(
+                "this filter has no state to keep",
+                where="config [clutter] keep_state",
+                found=f"name = {config.name!r}",
+                expected="fir or iir",
+            )
         try:
             self._filter = CLUTTER_FILTERS[config.name](device, shape, n_ensemble, config)
         except ValueError as error:
@@ -125,4 +141,7 @@ class Clutter:
 
     def __call__(self, ensemble: IqEnsemble) -> IqEnsemble:
         """Filter one ensemble."""
-        return IqEnsemble(self._filter(ensemble.iq, continuous=ensemble.stamp.continuous), ensemble.stamp)
+        try:
+            return IqEnsemble(self._filter(ensemble.iq, continuous=ensemble.stamp.continuous), ensemble.stamp)
+        except ValueError as error:
+            raise TrueflowError(str(error), where=f"packet {ensemble.stamp.index}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import types
 import typing
@@ -35,8 +36,33 @@ __all__ = [
 ]
 
 
+def bounded(default: Any, low: float, high: float) -> Any:
+    """A setting with a range: what lies outside is a slip of the unit or the keyboard."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
 @dataclass(frozen=True, slots=True)
-class AcquisitionConfig:
+class Section:
+    """One table of the config; refuses numbers that are not finite or out of their range."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__.removesuffix("Config").lower()
+        for setting in dataclasses.fields(self):
+            value = getattr(self, setting.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            low, high = setting.metadata.get("range", (-math.inf, math.inf))
+            if not math.isfinite(value) or not low <= value <= high:
+                raise TrueflowError(
+                    "out of range",
+                    where=f"config [{name}] {setting.name}",
+                    found=value,
+                    expected=f"{low:g} to {high:g}",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionConfig(Section):
     """Facts of the recording that the user knows better than the file; what is not given stays as recorded."""
 
     prf_hz: float | None = None
@@ -49,83 +75,85 @@ class AcquisitionConfig:
     def applied_to(self, acquisition: Acquisition) -> Acquisition:
         """The acquisition with what is given here in place of what was recorded."""
         given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        if acquisition.sample_kind == "rf" and acquisition.mixing_frequency_hz == acquisition.center_frequency_hz:
+            given["demodulation_frequency_hz"] = None  # RF is mixed with the center frequency, also a corrected one
         return dataclasses.replace(acquisition, **given)
 
 
 @dataclass(frozen=True, slots=True)
-class GridConfig:
+class GridConfig(Section):
     """Pixels. What is not given follows from the probe and the recorded depth.
 
     Cartesian for linear and phased arrays, polar for convex arrays and for phased arrays with diverging waves.
     """
 
     kind: Literal["auto", "cartesian", "polar"] = "auto"
-    n_x: int | None = None
-    n_z: int | None = None
-    x_min_m: float | None = None
-    x_max_m: float | None = None
-    z_min_m: float | None = None
-    z_max_m: float | None = None
-    angle_min_rad: float | None = None
-    angle_max_rad: float | None = None
-    spacing_wavelengths: float = 0.5
+    n_x: int | None = bounded(None, 1, 4096)
+    n_z: int | None = bounded(None, 1, 8192)
+    x_min_m: float | None = bounded(None, -1, 1)
+    x_max_m: float | None = bounded(None, -1, 1)
+    z_min_m: float | None = bounded(None, -1, 1)
+    z_max_m: float | None = bounded(None, -1, 1)
+    angle_min_rad: float | None = bounded(None, -1.6, 1.6)
+    angle_max_rad: float | None = bounded(None, -1.6, 1.6)
+    spacing_wavelengths: float = bounded(0.5, 0.05, 20)
 
 
 @dataclass(frozen=True, slots=True)
-class DemodulateConfig:
+class DemodulateConfig(Section):
     """Band filter, mixing and decimation of channel RF."""
 
-    bandwidth_fraction: float | None = None
-    decimation: int | None = None
+    bandwidth_fraction: float | None = bounded(None, 0.01, 2)
+    decimation: int | None = bounded(None, 1, 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class BeamformConfig:
+class BeamformConfig(Section):
     """Delay-and-sum."""
 
-    f_number: float = 1.4
+    f_number: float = bounded(1.4, 0.1, 20)
     window: Literal["boxcar", "hann", "tukey"] = "tukey"
-    tukey_taper: float = 0.5
+    tukey_taper: float = bounded(0.5, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class ClutterConfig:
-    """Slow-time high-pass ("wall filter"). Names: see `trueflow.pipeline.clutter`."""
+class ClutterConfig(Section):
+    """Slow-time high-pass ("wall filter"). Names, and what `order` is if not given: see `trueflow.pipeline.clutter`."""
 
     name: str = "auto"
-    order: int = 1
-    cutoff_fraction: float = 0.1
+    order: int | None = bounded(None, 0, 256)
+    cutoff_fraction: float = bounded(0.1, 0.001, 0.999)
     initialization: Literal["zero", "step", "projection"] = "projection"
     keep_state: bool = False
-    rank_low: int = 1
-    rank_high: int | None = None
+    rank_low: int = bounded(1, 0, 256)
+    rank_high: int | None = bounded(None, 1, 256)
 
 
 @dataclass(frozen=True, slots=True)
-class DopplerConfig:
+class DopplerConfig(Section):
     """Lag-one autocorrelation (Kasai et al. 1985) and the spatial averaging of R1 and R0 before the argument."""
 
-    lag: int = 1
-    average_z: int = 3
-    average_x: int = 3
+    lag: int = bounded(1, 1, 256)
+    average_z: int = bounded(3, 1, 255)
+    average_x: int = bounded(3, 1, 255)
 
 
 @dataclass(frozen=True, slots=True)
-class PersistenceConfig:
+class PersistenceConfig(Section):
     """Recursive average of R0 and R1 over frames; 0 is none, 0.9 is slow."""
 
-    factor: float = 0.0
+    factor: float = bounded(0.0, 0, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
-class MaskConfig:
+class MaskConfig(Section):
     """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed."""
 
-    power_db: float = -20.0
-    coherence: float = 0.3
-    velocity_fraction: float = 0.0
-    speck_radius: int = 2
-    speck_fraction: float = 0.5
+    power_db: float = bounded(-20.0, -200, 100)
+    coherence: float = bounded(0.3, 0, 1)
+    velocity_fraction: float = bounded(0.0, 0, 1)
+    speck_radius: int = bounded(2, 0, 100)
+    speck_fraction: float = bounded(0.5, 0, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +164,13 @@ class DealiasConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DisplayConfig:
+class DisplayConfig(Section):
     """How exported pictures look; the numbers do not depend on it."""
 
-    dynamic_range_db: float = 60.0
-    gain_db: float = 0.0
-    scale_m_s: float | None = None
-    baseline_m_s: float = 0.0
+    dynamic_range_db: float = bounded(60.0, 1, 200)
+    gain_db: float = bounded(0.0, -100, 100)
+    scale_m_s: float | None = bounded(None, 0.0001, 100)
+    baseline_m_s: float = bounded(0.0, -100, 100)
     color_map: str = "red_blue"
 
 

@@ -72,7 +72,8 @@ def _given(value: float | None, default: float) -> float:
 
 def _depths(acquisition: Acquisition, config: GridConfig) -> tuple[float, float]:
     # The first samples are within the transmit pulse; the last are missing for off-axis elements, whose path is longer.
-    start_m = max(acquisition.rx_start_s * acquisition.sound_speed_m_s / 2, 4 * acquisition.wavelength_m)
+    first_s = acquisition.rx_start_s - min(transmit.origin_time_s for transmit in acquisition.transmits)
+    start_m = max(first_s * acquisition.sound_speed_m_s / 2, 4 * acquisition.wavelength_m)
     return _given(config.z_min_m, start_m), _given(config.z_max_m, 0.98 * acquisition.max_depth_m)
 
 
@@ -99,9 +100,7 @@ def _polar(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
     step = config.spacing_wavelengths * acquisition.wavelength_m
     if probe.kind == "convex":
         half = float(np.abs(probe.element_angles_rad).max())
-        # Elements on a circle of radius R: their sagitta is R (1 - cos(half)).
-        sagitta = float(np.ptp(probe.element_positions_m[:, 2]))
-        radius = sagitta / (1 - np.cos(half))
+        radius = float(np.ptp(probe.element_positions_m[:, 0]) / np.ptp(np.sin(probe.element_angles_rad)))
     else:
         half, radius = np.pi / 4, 0.0
     angles = _axis(
@@ -111,5 +110,6 @@ def _polar(acquisition: Acquisition, config: GridConfig) -> ImageGrid:
         config.n_x,
         LATERAL_TO_AXIAL * step / (radius + high / 2),
     )
-    top = float(probe.element_positions_m[:, 2].max())
+    # The elements stand on a circle around the apex.
+    top = float(np.mean(probe.element_positions_m[:, 2] + radius * (1 - np.cos(probe.element_angles_rad))))
     return ImageGrid.polar(angles, _axis("z", radius + low, radius + high, config.n_z, step), apex_z_m=top - radius)

@@ -140,12 +140,18 @@ class Probe:
             raise TrueflowError(
                 "wrong shape", where="probe.element_positions_m", found=positions.shape, expected="(n_elements, 3)"
             )
-        curved = len(positions) > 2 and np.ptp(positions[:, 2]) > 1e-5
+        curved = len(positions) > 2 and bool(np.ptp(positions[:, 2]) > 1e-5)
+        if kind == "convex" and not curved:
+            raise TrueflowError(
+                "a curved probe whose elements lie on a line",
+                where="probe.element_positions_m",
+                found=f"z from {positions[:, 2].min():g} to {positions[:, 2].max():g} m",
+                expected="an arc",
+            )
         angles = np.zeros(len(positions), np.float64)
         if curved:
-            tangent = np.gradient(positions, axis=0)
-            along = np.sign(tangent[:, 0])  # elements may be numbered from either end; all look into the tissue
-            angles[:] = -np.arctan2(along * tangent[:, 2], along * tangent[:, 0])
+            x_center, z_center = _center_of_arc(positions[:, 0], positions[:, 2])
+            angles[:] = np.arctan2(positions[:, 0] - x_center, positions[:, 2] - z_center)
         return cls(
             positions,
             angles,
@@ -160,3 +166,11 @@ class Probe:
     def n_elements(self) -> int:
         """Number of elements."""
         return len(self.element_positions_m)
+
+
+def _center_of_arc(x_m: NDArray[np.float64], z_m: NDArray[np.float64]) -> tuple[float, float]:
+    """Center of the circle that fits points best: x^2 + z^2 = 2 x x_c + 2 z z_c + const (Kasa 1976)."""
+    middle_x, middle_z = x_m.mean(), z_m.mean()
+    x, z = x_m - middle_x, z_m - middle_z
+    (two_x, two_z, _), *_ = np.linalg.lstsq(np.column_stack([x, z, np.ones_like(x)]), x**2 + z**2, rcond=None)
+    return float(two_x / 2 + middle_x), float(two_z / 2 + middle_z)

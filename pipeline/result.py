@@ -77,7 +77,7 @@ class ResultWriter:
     grid : ImageGrid
     config : Config
     source_path : str or Path
-        The recording: its name and SHA-256 are stored.
+        The recording: its name and SHA-256 are stored; of a URL, itself and the SHA-256 of its text.
     target : str or Path, optional
         The name to use in errors; default `path`.
     hashed : callable, optional
@@ -104,14 +104,16 @@ class ResultWriter:
         self._target = Path(target or path)
         self._datasets: dict[str, h5py.Dataset] = {}
         self.n_frames = 0
-        digest = _sha256(Path(source_path), hashed)
+        url = str(source_path) if "://" in str(source_path) else None
+        digest = hashlib.sha256(url.encode()).hexdigest() if url else _sha256(Path(source_path), hashed)
+        self._raw: PatientFile | None = None
         with self._errors():
-            self._raw = PatientFile(path)
-            self._file = h5py.File(self._raw, "w", rdcc_nbytes=CHUNK_CACHE_BYTES)
+            self._raw = raw = PatientFile(path)
+            self._file = h5py.File(raw, "w", rdcc_nbytes=CHUNK_CACHE_BYTES)
             # HDF5 must not find a file open when Python is gone: the file object it would write to is Python's.
-            self._abandon = weakref.finalize(self, _abandon, self._file, self._raw)
+            self._abandon = weakref.finalize(self, _abandon, self._file, raw)
             self._file.attrs.update(
-                config=config.to_toml(), version=__version__, source=Path(source_path).name, source_sha256=digest
+                config=config.to_toml(), version=__version__, source=url or Path(source_path).name, source_sha256=digest
             )
             _describe_acquisition(self._file, acquisition)
             _describe_grid(self._file, grid)
@@ -168,7 +170,8 @@ class ResultWriter:
                 _put(group, "timestamps", since_first_s, "s", "Acquisition time of each frame relative to frame 0.")
                 _put(group, "start_time_offset", np.float32(times_s[0]), "s", "First transmit to frame 0.")
             self._file.close()
-            self._raw.close()
+            if self._raw is not None:
+                self._raw.close()
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -202,7 +205,14 @@ class ResultWriter:
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         with write_errors(self._target):
-            yield
+            try:
+                yield
+            except Exception:
+                # HDF5 stumbles over what could not be written before; that first failure is the cause.
+                if self._raw is not None:
+                    self._raw.check()
+                raise
+            assert self._raw is not None
             self._raw.check()
 
 

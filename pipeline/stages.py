@@ -37,14 +37,6 @@ class Beamform:
         demodulate: DemodulateConfig,
         beamform: BeamformConfig,
     ) -> None:
-        if not 0.1 <= beamform.f_number <= 20:
-            raise TrueflowError(
-                "out of range", where="config [beamform] f_number", found=beamform.f_number, expected="0.1 to 20"
-            )
-        if not 0 <= beamform.tukey_taper <= 1:
-            raise TrueflowError(
-                "out of range", where="config [beamform] tukey_taper", found=beamform.tukey_taper, expected="0 to 1"
-            )
         self._device, self._acquisition, self._grid = device, acquisition, grid
         self._demodulate_config = demodulate
         self._window = ReceiveWindow(beamform.f_number, TAPERS.get(beamform.window, beamform.tukey_taper))
@@ -52,7 +44,7 @@ class Beamform:
 
     def __call__(self, packet: RfPacket) -> IqEnsemble:
         """Beamform one packet."""
-        if packet.samples.dtype != self._dtype:
+        if self._dtype is None or packet.samples.dtype != self._dtype:
             self._plan(packet.samples.dtype)
         a = self._acquisition
         expected = (a.n_ensemble, a.n_transmits, a.probe.n_elements, a.n_samples)

@@ -116,7 +116,7 @@ def test_a_wrong_import_is_seen(folder: str, text: str) -> None:
         ("pipeline", "from trueflow import __version__\nfrom trueflow.kernels import das\nfrom . import errors"),
         ("viewer", "from trueflow.pipeline.frames import ColorFrame\nfrom trueflow.pipeline import grid"),
         ("models", "import numpy as np\nfrom trueflow.kernels.das import das"),
-        ("tests", "import trueflow.viewer\nfrom .helper import x"),
+        ("tests", "import trueflow.viewer\nfrom .common import x"),
     ],
 )
 def test_a_right_import_passes(folder: str, text: str) -> None:

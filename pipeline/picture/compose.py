@@ -69,7 +69,7 @@ def choose_scale_m_s(frames: list[ColorFrame], *, wrapped: bool = False) -> floa
         return nyquist_m_s
     speeds = np.concatenate([np.abs(frame.velocity.velocity_m_s[frame.velocity.mask]) for frame in frames])
     fast_m_s = float(np.quantile(speeds, ROBUST_QUANTILE)) if speeds.size else 0.0
-    if fast_m_s <= nyquist_m_s:
+    if fast_m_s <= nyquist_m_s * (1 + 1e-6):  # one of them has been a float32
         return nyquist_m_s
     decade = 10.0 ** math.floor(math.log10(fast_m_s))
     return next(step * decade for step in NICE_STEPS if step * decade >= fast_m_s * (1 - 1e-6))

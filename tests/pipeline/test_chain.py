@@ -141,14 +141,14 @@ def test_beamformed_iq_enters_at_the_clutter_filter(acquisition):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("clutter.order=9", "leaves nothing"),
+        ("clutter.order=9", "leaves less than two"),
         ("doppler.lag=8", "lag"),
         ("doppler.average_z=2", "odd"),
         ("beamform.f_number=0", "f_number"),
         ("persistence.factor=1.5", "factor"),
         ("clutter.name=wall", "clutter filter"),
         ("dealias.name=skimge", "did you mean 'skimage'"),
-        ("grid.n_x=100000", "too many pixels"),
+        ("grid.n_x=100000", "n_x: out of range"),
         ("grid.x_min_m=1.0", "empty x range"),
         ("mask.speck_fraction=2.0", "fraction"),
     ],
@@ -180,3 +180,34 @@ def test_the_user_may_know_the_recording_better_than_its_file(acquisition):
     assert flow.acquisition.slow_time_rate_hz == acquisition.slow_time_rate_hz / 4
     with pytest.raises(TrueflowError, match="prf_hz"):
         ColorFlow(acquisition, PLAIN.override(["acquisition.prf_hz=-1"]))
+
+
+@pytest.mark.parametrize("n_ensemble", [2, 3, 4, 5])
+def test_short_ensembles_keep_their_velocity(acquisition, n_ensemble):
+    """A filter that leaves one degree of freedom would show its own phase, pi, everywhere."""
+    short = replace(acquisition, n_ensemble=n_ensemble)
+    truth = 0.3 * short.nyquist_velocity_m_s()
+    v = ColorFlow(short)(RfPacket(moving_points(short, truth), Stamp(0))).velocity
+    assert np.median(v.velocity_m_s[v.mask]) == pytest.approx(truth, abs=0.1 * short.nyquist_velocity_m_s())
+
+
+@pytest.mark.parametrize("name", ["svd", "auto"])
+def test_iq_that_is_not_finite_is_refused_by_its_packet(acquisition, name):
+    grid = ImageGrid.cartesian(np.linspace(-1e-3, 1e-3, 7), np.linspace(5e-3, 9e-3, 11))
+    flow = ColorFlow(
+        replace(acquisition, sample_kind="beamformed"), Config().override([f"clutter.name={name}"]), grid=grid
+    )
+    iq = np.full((8, 11, 7), np.nan, np.complex64)
+    with pytest.raises(TrueflowError, match="packet 5: IQ holds NaN"):
+        flow(RfPacket(iq, Stamp(5)))
+
+
+def test_a_corrected_center_frequency_is_what_rf_is_mixed_with(acquisition):
+    corrected = ColorFlow(acquisition, PLAIN.override(["acquisition.center_frequency_hz=4.5e6"])).acquisition
+    assert corrected.mixing_frequency_hz == 4.5e6
+
+
+def test_samples_of_an_unsupported_type_are_refused(acquisition):
+    samples = moving_points(acquisition, 0.1).astype(np.float64)
+    with pytest.raises(TrueflowError, match="float64"):
+        ColorFlow(acquisition, PLAIN)(RfPacket(samples, Stamp(0)))

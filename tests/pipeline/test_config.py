@@ -58,3 +58,16 @@ def test_a_file_that_is_not_toml_is_named(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TrueflowError, match="not TOML"):
         Config.load(path)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["mask.power_db=4000", "mask.power_db=nan", "mask.coherence=7", "grid.spacing_wavelengths=0",
+     "grid.spacing_wavelengths=-1", "grid.n_x=99999999999999999999", "display.dynamic_range_db=0",
+     "display.gain_db=nan", "demodulate.bandwidth_fraction=-0.5", "display.scale_m_s=0", "clutter.cutoff_fraction=1.5",
+     "persistence.factor=1"],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused_by_name(setting):
+    name = setting.split("=")[0].replace(".", r"\] ")
+    with pytest.raises(TrueflowError, match=rf"{name}: out of range"):
+        Config().override([setting])
