@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from trueflow.benchmarks.dealias_command import dealias
 from trueflow.pipeline.cli.common import progress_bar
 
 if TYPE_CHECKING:
@@ -255,3 +256,6 @@ def _show(title: str, table: Table) -> None:
     for row in rows:
         shown.add_row(*row)
     console.print(shown)
+
+
+bench.add_command(dealias)

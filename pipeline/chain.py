@@ -17,7 +17,7 @@ from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
 
-__all__ = ["ColorFlow"]
+__all__ = ["ColorFlow", "open_device"]
 
 
 class ColorFlow:
@@ -53,7 +53,7 @@ class ColorFlow:
         device: str | Device = "cpu",
         n_threads: int | None = None,
     ) -> None:
-        self.device = _device(device, n_threads)
+        self.device = open_device(device, n_threads)
         self._config = config or Config()
         self.acquisition = acquisition = self._config.acquisition.applied_to(acquisition)
         if acquisition.sample_kind == "beamformed":
@@ -108,7 +108,14 @@ class ColorFlow:
         return None
 
 
-def _device(device: str | Device, n_threads: int | None) -> Device:
+def open_device(device: str | Device, n_threads: int | None = None) -> Device:
+    """A device by name.
+
+    Raises
+    ------
+    TrueflowError
+        Where it is not there.
+    """
     if isinstance(device, Device):
         return device
     options = {"n_threads": n_threads} if device == "cpu" else {}

@@ -16,8 +16,10 @@ __all__ = ["COMMANDS", "cli", "main"]
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name: ("module:attribute", what it does)
+    "demo": ("trueflow.pipeline.cli.demo:demo", "Simulate a heartbeat and show what dealiasing does: movie, picture."),
     "info": ("trueflow.pipeline.cli.info:info", "Show what a recording holds."),
     "replay": ("trueflow.pipeline.cli.replay:replay", "Turn a recording into color Doppler: data, picture, movie."),
+    "simulate": ("trueflow.pipeline.cli.simulate:simulate", "Simulate a scan with known truth, as a recording."),
     "doctor": ("trueflow.pipeline.cli.doctor:doctor", "Show what this machine offers and what is missing."),
     "bench": ("trueflow.benchmarks.command:bench", "Measure speed: per stage, end to end, side by side with others."),
 }

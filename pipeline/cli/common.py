@@ -7,15 +7,28 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["Advance", "progress_bar", "show_json", "show_table"]
+__all__ = ["SOURCE", "Advance", "progress_bar", "show_json", "show_table"]
 
 Advance = Callable[[int, int], None]  # (done, total)
 
 PATIENCE_S = 1.0  # a bar appears on what lasts longer
+
+
+class _Source(click.ParamType):  # type: ignore[type-arg]
+    """A path, or a URL such as sim://femoral, which must stay as it was typed."""
+
+    name = "source"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        return value if isinstance(value, str) and "://" in value else Path(value)
+
+
+SOURCE = _Source()
 
 
 def show_json(values: Any) -> None:

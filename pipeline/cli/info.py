@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trueflow.pipeline.cli.common import show_json, show_table
+from trueflow.pipeline.cli.common import SOURCE, show_json, show_table
 
 if TYPE_CHECKING:
     from trueflow.pipeline.acquisition import Transmit
@@ -20,9 +20,9 @@ LISTED_ANGLES = 8
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=SOURCE)
 @click.option("--json", "as_json", is_flag=True, help="SI values as JSON instead of a table.")
-def info(file: Path, as_json: bool) -> None:
+def info(file: Path | str, as_json: bool) -> None:
     """Show what the recording FILE holds, in clinical units."""
     from trueflow.pipeline.sources import open_source
 
@@ -42,7 +42,7 @@ def describe(recording: Recording) -> dict[str, Any]:
     return {
         "path": str(recording.path),
         "format": recording.format_name,
-        "size_bytes": recording.path.stat().st_size,
+        "size_bytes": recording.path.stat().st_size if recording.path.is_file() else None,
         "probe": {
             "name": probe.name,
             "kind": probe.kind,
@@ -65,7 +65,7 @@ def describe(recording: Recording) -> dict[str, Any]:
         "n_slow_time": recording.n_slow_time,
         "burst_length": recording.burst_length,
         "n_bursts": recording.n_slow_time // recording.burst_length,
-        "duration_s": recording.n_slow_time / acquisition.slow_time_rate_hz,
+        "duration_s": recording.slow_time_s(recording.n_slow_time - 1) + 1 / acquisition.slow_time_rate_hz,
         "sample_kind": acquisition.sample_kind,
         "sample_dtype": str(sample.dtype),
         "grid_shape": None if grid is None else list(grid.shape),
@@ -96,7 +96,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     per_sample = "" if rate == facts["prf_hz"] else f" ({rate / 1e3:.4g} kHz in slow time)"
     return [
         ("Format", facts["format"]),
-        ("Size", f"{facts['size_bytes'] / 1e6:.1f} MB"),
+        ("Size", "made when read" if facts["size_bytes"] is None else f"{facts['size_bytes'] / 1e6:.1f} MB"),
         (
             "Probe",
             f"{probe['name']}, {probe['kind']}, {probe['n_elements']} elements over "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trueflow.pipeline.cli.common import progress_bar, show_json
+from trueflow.pipeline.cli.common import SOURCE, progress_bar, show_json
 from trueflow.pipeline.errors import TrueflowError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trueflow.pipeline.cli.run import Sink, Summary
     from trueflow.pipeline.config import Config
     from trueflow.pipeline.output import Outputs
+    from trueflow.pipeline.sources import Recording
 
 __all__ = ["replay"]
 
@@ -30,7 +31,7 @@ COUNT = click.IntRange(min=1)
 class Options:
     """The command line of one replay."""
 
-    source: Path
+    source: Path | str
     result: Path | None
     png: Path | None
     png_frame: int
@@ -49,7 +50,7 @@ class Options:
 
 
 @click.command()
-@click.argument("source", type=FILE)
+@click.argument("source", type=SOURCE)
 @click.option("-o", "--output", "result", type=FILE, metavar="RESULT.h5", help="All maps of all frames, as HDF5.")
 @click.option("--png", type=FILE, metavar="FILE", help="A picture of one frame.")
 @click.option("--png-frame", type=int, default=0, show_default=True, help="Which: from 0, or from the end if negative.")
@@ -92,13 +93,13 @@ def _replay(options: Options) -> Summary:
     if options.dealiaser is not None:
         config = dataclasses.replace(config, dealias=dataclasses.replace(config.dealias, name=options.dealiaser))
     framing = Framing(options.ensemble, options.hop, options.decimate_slow_time)
-    inputs = [options.source, *([options.config] if options.config else [])]
+    inputs = [path for path in (options.source, options.config) if isinstance(path, Path)]
     with Outputs(inputs) as outputs, open_source(options.source) as recording, ExitStack() as stack:
         recording.acquisition = config.acquisition.applied_to(recording.acquisition)
         acquisition, hop, _ = framing.resolve(recording)
         n_frames = count_frames(recording, framing, options.frames)
         flow = ColorFlow(acquisition, config, grid=recording.grid, device=options.device, n_threads=options.threads)
-        job = _Job(options, config, acquisition, flow, n_frames, acquisition.slow_time_rate_hz / hop)
+        job = _Job(options, config, acquisition, flow, n_frames, _frame_rate_hz(recording, acquisition, hop))
         sinks = job.open_sinks(outputs, stack)
         with progress_bar("frames", enabled=not options.as_json) as advance:
             summary = run(recording, framing, flow, sinks, limit=options.frames, advance=advance)
@@ -106,6 +107,13 @@ def _replay(options: Options) -> Summary:
             if isinstance(sink, ResultWriter):
                 sink.describe_config(flow.config)  # "auto" has been settled by now
         return summary
+
+
+def _frame_rate_hz(recording: Recording, acquisition: Acquisition, hop: int) -> float:
+    if recording.burst_interval_s is not None and hop >= acquisition.n_ensemble:
+        per_burst = max(1, recording.burst_length // (hop * acquisition.slow_time_decimation))
+        return per_burst / recording.burst_interval_s
+    return acquisition.slow_time_rate_hz / hop
 
 
 @dataclass(frozen=True, slots=True)

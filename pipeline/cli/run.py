@@ -14,6 +14,7 @@ import numpy as np
 from trueflow.pipeline.cli.common import Advance
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket
+from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.sources import Framing, Recording, Truth, packets
 
 __all__ = ["Flow", "Sink", "Summary", "count_frames", "on_cpu", "run"]
@@ -32,6 +33,10 @@ class Flow(Protocol):
     @property
     def device(self) -> Downloads:
         """Where its arrays are."""
+
+    @property
+    def grid(self) -> ImageGrid:
+        """The pixels of its frames."""
 
     def __call__(self, packet: RfPacket, /) -> ColorFrame:
         """One frame from one packet."""
@@ -113,7 +118,7 @@ def run(
         frame = on_cpu(flow(packet), flow.device.download)
         durations_s.append(time.perf_counter() - entered)
         nyquist_m_s = frame.velocity.nyquist_velocity_m_s
-        truth = recording.truth(start, start + span)
+        truth = recording.truth(start, start + span, flow.grid)
         for sink in sinks:
             sink.write(frame, truth)
         if advance is not None:

@@ -18,7 +18,18 @@ from trueflow.pipeline.picture.color_maps import color_map
 from trueflow.pipeline.picture.compose import ColorScale, Compositor, choose_scale_m_s, envelope_reference
 from trueflow.pipeline.picture.raster import Raster
 
-__all__ = ["Painter", "side_by_side"]
+__all__ = [
+    "Layout",
+    "Painter",
+    "Surroundings",
+    "facts_line",
+    "load_font",
+    "sensible",
+    "side_by_side",
+    "signed",
+    "tick_steps",
+    "ticks",
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -66,10 +77,10 @@ class Painter:
         raster = Raster(grid, height_px=height_px, width_px=width_px)
         self._compose = Compositor(raster, display, scale=scale, reference=envelope_reference(first[0]))
         nyquist_m_s = first[0].velocity.nyquist_velocity_m_s
-        lines = _facts(acquisition, nyquist_m_s), label
-        self._layout = _Layout.around(raster, lines, counter=self._counter(first[0]))
+        lines = facts_line(acquisition, nyquist_m_s), label
+        self._layout = Layout.around(raster, lines, counter=self._counter(first[0]))
         self._background = Image.new("RGB", self._layout.size)
-        _Surroundings(self._background, self._layout).draw(raster, display, scale, nyquist_m_s, lines)
+        Surroundings(self._background, self._layout).draw(raster, display, scale, nyquist_m_s, lines)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,7 +115,7 @@ def side_by_side(pictures: Sequence[Pixels]) -> Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Where things are, in pixels; lengths follow from the font, and the font from the image."""
 
     font: ImageFont.FreeTypeFont
@@ -124,10 +135,11 @@ class _Layout:
         return self.pad + round(1.35 * self.em * line)
 
     @classmethod
-    def around(cls, raster: Raster, lines: Sequence[str], *, counter: str) -> _Layout:
+    def around(cls, raster: Raster, lines: Sequence[str], *, counter: str) -> Layout:
+        """Room for header lines above, scales left and below, bars to the right of one image."""
         rows, columns = raster.shape
         em = min(28, max(12, round(max(rows, 0.6 * columns) / 36)))
-        font, small = _font(em), _font(round(0.85 * em))
+        font, small = load_font(em), load_font(round(0.85 * em))
         left, right, top, bottom = 4 * em, round(8 * em), round(4.6 * em), round(4.1 * em)
         header = max(font.getlength(lines[0]), font.getlength(lines[1]) + font.getlength(counter) + 2 * em)
         width = max(left + columns + right, math.ceil(header) + 2 * (em // 2) + em)
@@ -141,10 +153,10 @@ class _Layout:
         return cls(font, small, em, (width, height), image, bar)
 
 
-class _Surroundings:
+class Surroundings:
     """Everything in a picture that does not change from frame to frame."""
 
-    def __init__(self, canvas: Image.Image, layout: _Layout) -> None:
+    def __init__(self, canvas: Image.Image, layout: Layout) -> None:
         self._canvas = canvas
         self._pen = ImageDraw.Draw(canvas)
         self._at = layout
@@ -152,37 +164,39 @@ class _Surroundings:
     def draw(
         self, raster: Raster, display: DisplayConfig, scale: ColorScale, nyquist_m_s: float, lines: Sequence[str]
     ) -> None:
+        """Header lines, scales and bars."""
         at = self._at
         self._pen.text((at.pad, at.line_y(0)), lines[0], TEXT, at.font)
         self._pen.text((at.pad, at.line_y(1)), lines[1], ACCENT, at.font)
         self._pen.text((at.size[0] - at.pad, at.size[1] - at.pad), CAUTION, DIM, at.small, anchor="rd")
-        self._scales(raster)
-        self._gray_bar(display)
-        self._color_bar(display, scale, nyquist_m_s)
+        self.scales(raster)
+        self.gray_bar(display)
+        self.color_bar(display, scale, nyquist_m_s)
 
-    def _scales(self, raster: Raster) -> None:
+    def scales(self, raster: Raster) -> None:
         """Depth at the left edge, lateral position at the lower edge; mm."""
         at, em = self._at, self._at.em
         x0, y0 = at.image
         rows, columns = raster.shape
-        major, minor = _steps_mm(raster.pitch_m * MM, 3.5 * em)
-        for mm, is_major in _ticks(raster.z_m, major, minor):
+        major, minor = tick_steps(raster.pitch_m * MM, 3.5 * em)
+        for mm, is_major in ticks(raster.z_m[0] * MM, raster.z_m[1] * MM, major, minor):
             y = y0 + (mm / MM - raster.z_m[0]) / raster.pitch_m
             self._pen.line([(x0 - (em * 0.6 if is_major else em * 0.3) - 3, y), (x0 - 4, y)], DIM)
             if is_major:
                 self._pen.text((x0 - em, y), f"{mm:g}", TEXT, at.small, anchor="rm")
-        for mm, is_major in _ticks(raster.x_m, major, minor):
+        for mm, is_major in ticks(raster.x_m[0] * MM, raster.x_m[1] * MM, major, minor):
             x = x0 + (mm / MM - raster.x_m[0]) / raster.pitch_m
             self._pen.line([(x, y0 + rows + 3), (x, y0 + rows + 2 + (em * 0.6 if is_major else em * 0.3))], DIM)
             if is_major:
-                self._pen.text((x, y0 + rows + em), _signed(mm, plus=""), TEXT, at.small, anchor="ma")
+                self._pen.text((x, y0 + rows + em), signed(mm, plus=""), TEXT, at.small, anchor="ma")
         self._pen.text((x0 + columns / 2, y0 + rows + 2.1 * em), "lateral (mm)", DIM, at.small, anchor="ma")
         self._pen.text((x0 - em, y0 - 0.3 * em), "mm", DIM, at.small, anchor="rd")
         radius = 0.28 * em  # the orientation mark: this edge is element 0's
         center = x0 + 0.9 * em, y0 - 0.65 * em
         self._pen.ellipse([center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius], ACCENT)
 
-    def _gray_bar(self, display: DisplayConfig) -> None:
+    def gray_bar(self, display: DisplayConfig) -> None:
+        """B-mode's gray levels and their range, left of the color bar."""
         at = self._at
         left, top, _, bottom = at.bar
         right = left - round(0.5 * at.em)
@@ -194,7 +208,8 @@ class _Surroundings:
         below = bottom + round(2.2 * at.em)
         self._pen.text((right - width, below), f"B-mode {display.dynamic_range_db:g} dB", DIM, at.small, anchor="la")
 
-    def _color_bar(self, display: DisplayConfig, scale: ColorScale, nyquist_m_s: float) -> None:
+    def color_bar(self, display: DisplayConfig, scale: ColorScale, nyquist_m_s: float) -> None:
+        """Velocity in cm/s beside the image; where the bar goes beyond v_N, v_N is marked."""
         at, em = self._at, self._at.em
         left, top, right, bottom = at.bar
         velocities = np.linspace(scale.high_m_s, scale.low_m_s, bottom - top, dtype=np.float32)
@@ -215,11 +230,12 @@ class _Surroundings:
                 self._pen.line([(left, y), (right - 1, y)], ink)
             if all(abs(y - other) > 1.1 * em for other in labelled):
                 labelled.append(y)
-                text = _signed(_sensible(velocity_m_s * CM_S)) + suffix
+                text = signed(sensible(velocity_m_s * CM_S)) + suffix
                 self._pen.text((right + 0.6 * em, y), text, ink, at.small, anchor="lm")
 
 
-def _facts(acquisition: Acquisition, nyquist_m_s: float) -> str:
+def facts_line(acquisition: Acquisition, nyquist_m_s: float) -> str:
+    """What was recorded with: probe, frequency, PRF, v_N."""
     probe = acquisition.probe
     name = f"{probe.kind} array" if probe.name == "unnamed" else probe.name
     facts = [name, f"{acquisition.center_frequency_hz / 1e6:.1f} MHz"]
@@ -230,34 +246,35 @@ def _facts(acquisition: Acquisition, nyquist_m_s: float) -> str:
     return "    ".join(facts)
 
 
-def _steps_mm(pitch_mm: float, least_px: float) -> tuple[float, float]:
+def tick_steps(unit_per_px: float, least_px: float) -> tuple[float, float]:
     """Distances between labelled and unlabelled ticks, so that labels are at least `least_px` apart."""
     for decade in (0.1, 1.0, 10.0, 100.0):
         for step, parts in ((1.0, 2), (2.0, 2), (5.0, 5)):
-            if step * decade >= least_px * pitch_mm:
+            if step * decade >= least_px * unit_per_px:
                 return step * decade, step * decade / parts
     return 1000.0, 500.0
 
 
-def _ticks(edges_m: tuple[float, float], major_mm: float, minor_mm: float) -> list[tuple[float, bool]]:
-    """(position in mm, labelled?) of each tick between two edges."""
-    low, high = (edge * MM / minor_mm for edge in edges_m)
-    every = round(major_mm / minor_mm)
-    return [(i * minor_mm, i % every == 0) for i in range(math.ceil(low - 1e-6), math.floor(high + 1e-6) + 1)]
+def ticks(low: float, high: float, major: float, minor: float) -> list[tuple[float, bool]]:
+    """(position, labelled?) of each tick between two edges, all in the unit of the labels."""
+    every = round(major / minor)
+    first, last = math.ceil(low / minor - 1e-6), math.floor(high / minor + 1e-6)
+    return [(i * minor, i % every == 0) for i in range(first, last + 1)]
 
 
-def _sensible(value: float) -> float:
+def sensible(value: float) -> float:
     """Three digits at most."""
     return round(value, 1) if abs(value) < 100 else round(value)
 
 
-def _signed(value: float, *, plus: str = "+") -> str:
+def signed(value: float, *, plus: str = "+") -> str:
     """A number with its sign; a hyphen, since Pillow's own font has no minus."""
     sign = "-" if value < 0 else plus if value > 0 else ""
     return f"{sign}{abs(value):g}"
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own font, `size` pixels high: the same on every machine."""
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)  # a Pillow without FreeType is not on PyPI
     return font

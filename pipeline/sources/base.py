@@ -24,6 +24,11 @@ class Truth:
     velocity_m_s: NDArray[np.float32]
     mask: NDArray[np.bool_]
 
+    def fold(self, nyquist_velocity_m_s: float) -> NDArray[np.int8]:
+        """Nyquist intervals between the wrapped and the true velocity: |velocity - 2 fold v_N| <= v_N."""
+        fold = np.rint(self.velocity_m_s / np.float64(2 * nyquist_velocity_m_s))
+        return np.asarray(np.where(self.mask, fold, 0), np.int8)
+
 
 class Recording(ABC):
     """A finite run of slow-time samples, readable in any order; a context manager.
@@ -37,6 +42,8 @@ class Recording(ABC):
         Slow-time samples in the file.
     burst_length : int
         Slow-time samples recorded without a gap; the file is n_slow_time / burst_length such bursts.
+    burst_interval_s : float or None
+        From one burst's start to the next; None where they follow back to back, or it is not known.
     grid : ImageGrid or None
         Pixels of beamformed data; None for channel data.
     """
@@ -47,6 +54,7 @@ class Recording(ABC):
     acquisition: Acquisition
     n_slow_time: int
     burst_length: int
+    burst_interval_s: float | None = None
     grid: ImageGrid | None = None
 
     @abstractmethod
@@ -59,8 +67,15 @@ class Recording(ABC):
             Channel data (stop - start, n_transmits, n_elements, n_samples); beamformed IQ (stop - start, n_z, n_x).
         """
 
-    def truth(self, start: int, stop: int) -> Truth | None:
-        """Truth averaged over slow-time samples start..stop-1, where the file knows it."""
+    def slow_time_s(self, sample: int) -> float:
+        """When a slow-time sample's first pulse was fired, since the recording began."""
+        if self.burst_interval_s is None:
+            return sample / self.acquisition.slow_time_rate_hz
+        burst, within = divmod(sample, self.burst_length)
+        return burst * self.burst_interval_s + within / self.acquisition.slow_time_rate_hz
+
+    def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
+        """Truth for slow-time samples start..stop-1 on the pixels of a grid, where the recording knows it."""
         return None
 
     def close(self) -> None:  # noqa: B027  (most formats hold nothing open)

@@ -36,15 +36,23 @@ def grid_from_coordinates(coordinates_m: NDArray[np.float64], where: str) -> Ima
         grid = _polar(x, z)
     if grid is None or not _fits(grid, x, z):
         raise TrueflowError(
-            "not a pixel grid", where=where, found=f"{x.shape[0]} x {x.shape[1]} pixels of another arrangement",
+            "not a pixel grid",
+            where=where,
+            found=f"{x.shape[0]} x {x.shape[1]} pixels of another arrangement",
             expected="(z, x) along rising x and z, or (radius, angle) around one apex on the axis",
         )
     return grid
 
 
 def beamformed_acquisition(
-    grid: ImageGrid, *, probe: Probe | None, center_frequency_hz: float, slow_time_rate_hz: float,
-    sound_speed_m_s: float, sampling_frequency_hz: float | None, n_ensemble: int,
+    grid: ImageGrid,
+    *,
+    probe: Probe | None,
+    center_frequency_hz: float,
+    slow_time_rate_hz: float,
+    sound_speed_m_s: float,
+    sampling_frequency_hz: float | None,
+    n_ensemble: int,
 ) -> Acquisition:
     """An acquisition for IQ that is already beamformed and compounded: one transmit, its PRF the slow-time rate.
 
@@ -57,9 +65,14 @@ def beamformed_acquisition(
         else:
             sampling_frequency_hz = center_frequency_hz
     return Acquisition(
-        probe=probe or Probe.linear(1, pitch_m=1e-3, name="unknown"), transmits=(PlaneWave(),),
-        sampling_frequency_hz=sampling_frequency_hz, center_frequency_hz=center_frequency_hz,
-        prf_hz=slow_time_rate_hz, n_samples=grid.shape[0], n_ensemble=n_ensemble, sound_speed_m_s=sound_speed_m_s,
+        probe=probe or Probe.linear(1, pitch_m=1e-3, name="unknown"),
+        transmits=(PlaneWave(),),
+        sampling_frequency_hz=sampling_frequency_hz,
+        center_frequency_hz=center_frequency_hz,
+        prf_hz=slow_time_rate_hz,
+        n_samples=grid.shape[0],
+        n_ensemble=n_ensemble,
+        sound_speed_m_s=sound_speed_m_s,
         sample_kind="beamformed",
     )
 

@@ -92,8 +92,10 @@ class Fields:
         assert numbers is not None
         if np.ptp(numbers) > 1e-6 * np.abs(numbers).max():
             raise TrueflowError(
-                "differs between transmits", where=self.name(name),
-                found=f"{numbers.min():g} to {numbers.max():g}", expected=f"one {expected} for all",
+                "differs between transmits",
+                where=self.name(name),
+                found=f"{numbers.min():g} to {numbers.max():g}",
+                expected=f"one {expected} for all",
             )
         return float(numbers.reshape(-1)[0])
 

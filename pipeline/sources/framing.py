@@ -98,7 +98,7 @@ def packets(recording: Recording, framing: Framing) -> tuple[Acquisition, int, I
                 samples,
                 Stamp(
                     index,
-                    acquisition_time_s=start / recording.acquisition.slow_time_rate_hz,
+                    acquisition_time_s=recording.slow_time_s(start),
                     continuous=follows and same_burst and hop == acquisition.n_ensemble,
                 ),
             )

@@ -15,7 +15,15 @@ from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.fields import LARGEST_SAMPLE_BYTES, Fields, check_finite
 
 __all__ = [
-    "broken_file", "check_samples", "child", "class_of", "fields_of", "name_of", "names_in", "open_hdf5", "read_block",
+    "broken_file",
+    "check_samples",
+    "child",
+    "class_of",
+    "fields_of",
+    "name_of",
+    "names_in",
+    "open_hdf5",
+    "read_block",
     "text_of",
 ]
 
@@ -31,7 +39,10 @@ def broken_file(where: str) -> Iterator[None]:
     except BROKEN as error:
         reason = str(error).strip("'\"") or type(error).__name__
         raise TrueflowError(
-            "cannot be read", where=where, found=reason, expected="a complete HDF5 file",
+            "cannot be read",
+            where=where,
+            found=reason,
+            expected="a complete HDF5 file",
             advice="is the file truncated or damaged?",
         ) from error
 
@@ -117,9 +128,7 @@ def check_samples(dataset: Any, axes: tuple[str, ...], where: str) -> tuple[int,
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise TrueflowError("missing field", where=where, found="nothing", expected=f"samples ({', '.join(axes)})")
     if dataset.ndim != len(axes):
-        raise TrueflowError(
-            "wrong rank", where=where, found=f"shape {dataset.shape}", expected=f"({', '.join(axes)})"
-        )
+        raise TrueflowError("wrong rank", where=where, found=f"shape {dataset.shape}", expected=f"({', '.join(axes)})")
     for axis, length in zip(axes, dataset.shape, strict=True):
         if length == 0:
             raise TrueflowError("no samples", where=where, found=f"{axis} = 0", expected=f"{axis} >= 1")
@@ -131,7 +140,9 @@ def check_samples(dataset: Any, axes: tuple[str, ...], where: str) -> tuple[int,
     frame_bytes = dataset.dtype.itemsize * int(np.prod([int(n) for n in frame_shape], dtype=object))
     if frame_bytes > LARGEST_SAMPLE_BYTES:
         raise TrueflowError(
-            "implausibly large", where=where, found=f"shape {dataset.shape}, {frame_bytes / 2**30:.3g} GiB a frame",
+            "implausibly large",
+            where=where,
+            found=f"shape {dataset.shape}, {frame_bytes / 2**30:.3g} GiB a frame",
             expected=f"at most {LARGEST_SAMPLE_BYTES / 2**30:g} GiB",
         )
     with broken_file(where):

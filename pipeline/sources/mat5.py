@@ -26,12 +26,24 @@ def _broken_file(path: Path) -> Iterator[None]:
     try:
         yield
     except (
-        MatReadError, OSError, EOFError, IndexError, KeyError, ValueError, TypeError, NotImplementedError, MemoryError,
-        OverflowError, zlib.error,
+        MatReadError,
+        OSError,
+        EOFError,
+        IndexError,
+        KeyError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        MemoryError,
+        OverflowError,
+        zlib.error,
     ) as error:
         raise TrueflowError(
-            "cannot be read", where=str(path), found=str(error) or type(error).__name__,
-            expected="a complete MATLAB file", advice="is the file truncated or damaged?",
+            "cannot be read",
+            where=str(path),
+            found=str(error) or type(error).__name__,
+            expected="a complete MATLAB file",
+            advice="is the file truncated or damaged?",
         ) from error
 
 
@@ -55,15 +67,20 @@ def load_variables(path: Path, names: Iterable[str]) -> dict[str, Any]:
     for name in names:
         if name not in declared:
             raise TrueflowError(
-                "missing variable", where=f"{path} {name}", found=", ".join(sorted(declared)) or "no variables",
-                expected=" and ".join(names), advice="is the file truncated?",
+                "missing variable",
+                where=f"{path} {name}",
+                found=", ".join(sorted(declared)) or "no variables",
+                expected=" and ".join(names),
+                advice="is the file truncated?",
             )
         shape, kind = declared[name]
         if kind == "sparse":
             raise TrueflowError("sparse array", where=f"{path} {name}", expected="a full array or a struct")
         if np.prod(shape, dtype=object) > LARGEST_ZLIB_RATIO * size_bytes:
             raise TrueflowError(
-                "declares more than the file can hold", where=f"{path} {name}", found=f"shape {shape}",
+                "declares more than the file can hold",
+                where=f"{path} {name}",
+                found=f"shape {shape}",
                 expected=f"what fits in {size_bytes} bytes",
             )
     with _broken_file(path):

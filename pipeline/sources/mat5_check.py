@@ -63,7 +63,10 @@ def check_structure(path: Path) -> None:
                 at = element.start + element.n_bytes if element.kind == COMPRESSED else element.end
         except _DamageError as damage:
             raise TrueflowError(
-                "cannot be read", where=str(path), found=str(damage), expected="a complete MATLAB file",
+                "cannot be read",
+                where=str(path),
+                found=str(damage),
+                expected="a complete MATLAB file",
                 advice="is the file truncated or damaged?",
             ) from damage
 

@@ -82,11 +82,16 @@ class MustRecording(Recording):
         self._order: PulseOrder = arrange(transmits, shape[0], 1.0 / prf_hz, where=param.name("TXdelay"))
         self.n_slow_time, self.burst_length = self._order.n_slow_time, self._order.burst_length
         self.acquisition = Acquisition(
-            probe=probe, transmits=self._order.transmits,
+            probe=probe,
+            transmits=self._order.transmits,
             sampling_frequency_hz=param.positive("fs", expected="sampling frequency in Hz"),
-            center_frequency_hz=center_frequency_hz, prf_hz=prf_hz, n_samples=n_samples,
-            n_ensemble=min(self.burst_length, 1 << 16), rx_start_s=param.scalar("t0", default=0.0),
-            sound_speed_m_s=sound_speed_m_s, sample_kind="iq" if samples.dtype.kind in "cV" else "rf",
+            center_frequency_hz=center_frequency_hz,
+            prf_hz=prf_hz,
+            n_samples=n_samples,
+            n_ensemble=min(self.burst_length, 1 << 16),
+            rx_start_s=param.scalar("t0", default=0.0),
+            sound_speed_m_s=sound_speed_m_s,
+            sample_kind="iq" if samples.dtype.kind in "cV" else "rf",
         )
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -124,7 +129,9 @@ def _find_v73(file: h5py.File, path: Path) -> tuple[Any, Fields]:
     for name, node, kind in (("RF", samples, h5py.Dataset), ("param", group, h5py.Group)):
         if not isinstance(node, kind):
             raise TrueflowError(
-                "missing variable", where=f"{path} {name}", found=", ".join(sorted(names_in(file))),
+                "missing variable",
+                where=f"{path} {name}",
+                found=", ".join(sorted(names_in(file))),
                 expected="the array RF and the struct param",
             )
     stored = {name.lower(): name for name in names_in(group)}
@@ -147,7 +154,9 @@ def _checked_shape(samples: Any, where: str) -> tuple[int, ...]:
         raise TrueflowError("wrong type", where=where, found=samples.dtype, expected="real or complex numbers")
     if len(shape) not in (3, 4):
         raise TrueflowError(
-            "wrong rank", where=where, found=f"shape {shape[::-1]}",
+            "wrong rank",
+            where=where,
+            found=f"shape {shape[::-1]}",
             expected="(samples, elements, pulses) or (samples, elements, transmits, pulses)",
         )
     if 0 in shape:
@@ -155,7 +164,9 @@ def _checked_shape(samples: Any, where: str) -> tuple[int, ...]:
     pulse_bytes = samples.dtype.itemsize * int(np.prod(shape[1:], dtype=object))
     if pulse_bytes > LARGEST_SAMPLE_BYTES:
         raise TrueflowError(
-            "implausibly large", where=where, found=f"shape {shape[::-1]}",
+            "implausibly large",
+            where=where,
+            found=f"shape {shape[::-1]}",
             expected=f"at most {LARGEST_SAMPLE_BYTES / 2**30:g} GiB a pulse",
         )
     return shape
@@ -180,7 +191,9 @@ def _probe(param: Fields, n_elements: int) -> Probe:
     declared = param.optional("Nelements")
     if declared is not None and declared != n_elements:
         raise TrueflowError(
-            "does not fit the samples", where=param.name("Nelements"), found=f"{declared:g}",
+            "does not fit the samples",
+            where=param.name("Nelements"),
+            found=f"{declared:g}",
             expected=f"{n_elements}, the second dimension of RF",
         )
     pitch_m = param.positive("pitch", expected="element pitch in m")
@@ -189,7 +202,9 @@ def _probe(param: Fields, n_elements: int) -> Probe:
         width_m = pitch_m - kerf_m
     bandwidth_percent = param.optional("bandwidth")
     facts: dict[str, Any] = {
-        "pitch_m": pitch_m, "center_frequency_hz": param.optional("fc"), "element_width_m": width_m,
+        "pitch_m": pitch_m,
+        "center_frequency_hz": param.optional("fc"),
+        "element_width_m": width_m,
         "bandwidth_fraction": None if bandwidth_percent is None else bandwidth_percent / 100.0,
     }
     radius = param.find("radius")
@@ -204,8 +219,11 @@ def _delays(param: Fields, n_transmits: int, n_elements: int) -> NDArray[np.floa
         raise param.missing("TXdelay", f"(transmits, {n_elements}) seconds", "zeros make an unsteered plane wave")
     if len(delays_s) != n_transmits:
         raise TrueflowError(
-            "does not fit the samples", where=param.name("TXdelay"), found=f"{len(delays_s)} transmits",
-            expected=f"{n_transmits}, the third of the four dimensions of RF" if n_transmits > 1 else
-            "1 for RF (samples, elements, pulses); with more, RF (samples, elements, transmits, pulses)",
+            "does not fit the samples",
+            where=param.name("TXdelay"),
+            found=f"{len(delays_s)} transmits",
+            expected=f"{n_transmits}, the third of the four dimensions of RF"
+            if n_transmits > 1
+            else "1 for RF (samples, elements, pulses); with more, RF (samples, elements, transmits, pulses)",
         )
     return delays_s

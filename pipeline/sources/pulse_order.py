@@ -37,6 +37,8 @@ class PulseOrder:
     prf_hz : float
         Such that prf_hz / len(transmits) is the slow-time rate: where the transmits of one sample are followed by a
         pause, it is lower than the rate at which they were fired.
+    burst_interval_s : float or None
+        From one burst's start to the next, on average; None where there is one burst, or no word of the gaps.
     """
 
     transmits: tuple[Transmit, ...]
@@ -44,6 +46,7 @@ class PulseOrder:
     n_repeats: int
     burst_length: int
     prf_hz: float
+    burst_interval_s: float | None = None
 
     @property
     def n_slow_time(self) -> int:
@@ -100,7 +103,8 @@ def arrange(
         return PulseOrder(cycle, n_frames, n_repeats, 1, 1.0 / float(np.median(intervals)))
     starts_s = np.concatenate([[0.0], np.cumsum(intervals)])[::n_cycle]
     burst, step_s = _bursts(np.diff(starts_s), n_slow_time, n_repeats, where)
-    return PulseOrder(cycle, n_frames, n_repeats, burst, n_cycle / step_s)
+    between_s = float(np.diff(starts_s[::burst]).mean()) if burst < n_slow_time else None
+    return PulseOrder(cycle, n_frames, n_repeats, burst, n_cycle / step_s, between_s)
 
 
 def _cycle(transmits: Sequence[Transmit], where: str) -> int:
@@ -109,12 +113,14 @@ def _cycle(transmits: Sequence[Transmit], where: str) -> int:
     if n_transmits == 0:
         raise TrueflowError("no transmits", where=where, expected="at least one")
     length = next(
-        n for n in range(1, n_transmits + 1)
+        n
+        for n in range(1, n_transmits + 1)
         if n_transmits % n == 0 and all(same_wave(transmits[i], transmits[i % n]) for i in range(n, n_transmits))
     )
     if length > 1 and any(same_wave(transmits[i], transmits[i + 1]) for i in range(length - 1)):
         raise TrueflowError(
-            "transmits cannot be compounded", where=where,
+            "transmits cannot be compounded",
+            where=where,
             found=f"{n_transmits} transmits that neither are all different nor repeat one cycle",
             expected="a cycle such as 1 2 3 1 2 3, or one transmit throughout",
             advice="reorder the pulses, or store one track or file per transmit",
@@ -136,7 +142,8 @@ def _bursts(steps_s: NDArray[np.float64], n_slow_time: int, n_repeats: int, wher
     expected = np.arange(1, n_slow_time) % burst == 0
     if n_slow_time % burst or (gap & ~expected).any() or burst == 1:
         raise TrueflowError(
-            "slow time is not evenly sampled", where=where,
+            "slow time is not evenly sampled",
+            where=where,
             found=f"intervals from {steps_s.min():.6g} to {steps_s.max():.6g} s",
             expected="one interval within 1 %, or bursts of equal length",
         )

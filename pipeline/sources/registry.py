@@ -116,7 +116,8 @@ def open_source(path: str | Path) -> Recording:
             return reader(Path(path))
     held = f"{content.container} holding {', '.join(sorted(content.names)) or 'nothing'}"
     raise TrueflowError(
-        "not a recording", where=str(path),
+        "not a recording",
+        where=str(path),
         found=held if content.container in ("hdf5", "matlab") else f"a file that begins with {content.head[:8]!r}",
         expected=f"one of {', '.join(_FORMATS)}",
     )
@@ -197,6 +198,13 @@ def _is_arrus_bin(content: Content) -> bool:
     return content.container == "other" and (described or content.path.suffix.lower() == ".bin")
 
 
+def _open_sim(url: str) -> Recording:
+    from trueflow.pipeline.sim.recording import open_sim
+
+    return open_sim(url)
+
+
+register_scheme("sim", _open_sim)
 _HERE = "trueflow.pipeline.sources"
 register_format("UFF", _is_uff, f"{_HERE}.uff:UffRecording")
 register_format("Verasonics", _is_verasonics, f"{_HERE}.verasonics:VerasonicsRecording")

@@ -18,7 +18,12 @@ from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.probe import Probe
 
 __all__ = [
-    "PLANE_DISTANCE_M", "fired_from_zero", "firing_delays_s", "same_wave", "transmit_from_delays", "wave_from_source",
+    "PLANE_DISTANCE_M",
+    "fired_from_zero",
+    "firing_delays_s",
+    "same_wave",
+    "transmit_from_delays",
+    "wave_from_source",
 ]
 
 PLANE_DISTANCE_M = 50.0  # a source farther away curves the front by < 4 um over a 40 mm array: lambda / 75 at 5 MHz
@@ -28,7 +33,11 @@ FEWEST_ELEMENTS = 4  # with fewer, any delays fit a virtual source (three unknow
 
 
 def transmit_from_delays(
-    delays_s: ArrayLike, probe: Probe, sound_speed_m_s: float, *, center_frequency_hz: float,
+    delays_s: ArrayLike,
+    probe: Probe,
+    sound_speed_m_s: float,
+    *,
+    center_frequency_hz: float,
     where: str = "transmit delays",
 ) -> Transmit:
     """The plane or diverging wave that these firing delays make.
@@ -64,7 +73,10 @@ def transmit_from_delays(
     fires = np.isfinite(delays)
     if fires.sum() < FEWEST_ELEMENTS:
         raise TrueflowError(
-            "too few elements fire", where=where, found=int(fires.sum()), expected=f">= {FEWEST_ELEMENTS}",
+            "too few elements fire",
+            where=where,
+            found=int(fires.sum()),
+            expected=f">= {FEWEST_ELEMENTS}",
             advice="synthetic-aperture transmits are not supported",
         )
     x, z = probe.element_positions_m[fires, 0], probe.element_positions_m[fires, 2]
@@ -80,9 +92,11 @@ def transmit_from_delays(
         return plane
     best_m = min(plane_misfit_m, source_misfit_m)
     raise TrueflowError(
-        "neither a plane nor a diverging wave", where=where,
+        "neither a plane nor a diverging wave",
+        where=where,
         found=f"best fit off by {best_m / sound_speed_m_s * center_frequency_hz:.2g} periods (RMS)",
-        expected=f"<= {ACCEPTED_PERIODS:g} periods", advice="focused transmits are not supported",
+        expected=f"<= {ACCEPTED_PERIODS:g} periods",
+        advice="focused transmits are not supported",
     )
 
 
@@ -103,7 +117,10 @@ def wave_from_source(x_m: float, z_m: float, *, where: str = "transmit source") 
         return PlaneWave(float(np.arctan2(sign * x_m, sign * z_m)))
     if not z_m < 0:
         raise TrueflowError(
-            "the virtual source must lie behind the array", where=where, found=f"z = {z_m:g} m", expected="z < 0",
+            "the virtual source must lie behind the array",
+            where=where,
+            found=f"z = {z_m:g} m",
+            expected="z < 0",
             advice="focused and single-element transmits are not supported",
         )
     return DivergingWave(float(x_m), float(z_m))

@@ -83,16 +83,21 @@ class UffRecording(Recording):
         probe = read_probe(probe_group, self.path, center_frequency_hz=center_frequency_hz, pulse=pulse)
         if probe.n_elements != n_channels:
             raise TrueflowError(
-                "does not fit the samples", where=f"{fields.where}/probe", found=f"{probe.n_elements} elements",
+                "does not fit the samples",
+                where=f"{fields.where}/probe",
+                found=f"{probe.n_elements} elements",
                 expected=f"{n_channels} channels, as in data {samples.shape}",
             )
         prf_hz = _prf_hz(fields)
         waves = read_waves(group, self.path, n_waves)
         self._order = arrange(waves, n_frames, 1.0 / prf_hz, where=f"{fields.where}/sequence")
         self.acquisition = Acquisition(
-            probe=probe, transmits=self._order.transmits,
+            probe=probe,
+            transmits=self._order.transmits,
             sampling_frequency_hz=fields.positive("sampling_frequency", expected="sampling frequency in Hz"),
-            center_frequency_hz=center_frequency_hz, prf_hz=prf_hz, n_samples=n_samples,
+            center_frequency_hz=center_frequency_hz,
+            prf_hz=prf_hz,
+            n_samples=n_samples,
             n_ensemble=min(self._order.burst_length, LONGEST_ENSEMBLE),
             rx_start_s=fields.scalar("initial_time", default=0.0),
             sound_speed_m_s=fields.positive("sound_speed", expected="m/s", default=DEFAULT_SOUND_SPEED_M_S),
@@ -107,12 +112,17 @@ class UffRecording(Recording):
         n_z, n_x = grid.shape
         if not samples.is_complex:
             raise TrueflowError(
-                "not IQ", where=samples.where, found="real numbers", expected="complex pixels",
+                "not IQ",
+                where=samples.where,
+                found="real numbers",
+                expected="complex pixels",
                 advice="Doppler needs the phase",
             )
         if n_channels != 1 or n_pixels != n_z * n_x:
             raise TrueflowError(
-                "does not fit the scan", where=samples.where, found=f"{n_channels} channels, {n_pixels} pixels",
+                "does not fit the scan",
+                where=samples.where,
+                found=f"{n_channels} channels, {n_pixels} pixels",
                 expected=f"1 channel, {n_z} x {n_x} pixels",
             )
         interval_s = 1.0 / _prf_hz(fields_of(_holder(group, "PRF"), self.path))
@@ -124,7 +134,9 @@ class UffRecording(Recording):
         self._order = order = arrange(waves, n_frames, interval_s, where=f"{self.path} {name_of(sequence)}")
         sound = fields_of(_holder(group, "sound_speed"), self.path)
         self.acquisition = beamformed_acquisition(
-            grid, probe=None, center_frequency_hz=read_center_frequency_hz(_holder(group, "pulse"), self.path),
+            grid,
+            probe=None,
+            center_frequency_hz=read_center_frequency_hz(_holder(group, "pulse"), self.path),
             slow_time_rate_hz=order.prf_hz / len(order.transmits),
             sound_speed_m_s=sound.positive("sound_speed", expected="m/s", default=DEFAULT_SOUND_SPEED_M_S),
             sampling_frequency_hz=fields_of(group, self.path).optional("sampling_frequency"),
@@ -175,7 +187,8 @@ def _holder(group: h5py.Group, name: str) -> h5py.Group:
 
 def _prf_hz(fields: Fields) -> float:
     return fields.positive(
-        "PRF", expected="pulse repetition frequency in Hz",
+        "PRF",
+        expected="pulse repetition frequency in Hz",
         advice="optional in UFF, but it sets the velocity scale: write it, in Hz, beside the data",
     )
 
@@ -184,7 +197,8 @@ def _demodulation_hz(fields: Fields, *, iq: bool) -> float | None:
     frequency_hz = fields.scalar("modulation_frequency", default=0.0)
     if (frequency_hz > 0) != iq:
         raise TrueflowError(
-            "neither RF nor IQ", where=fields.name("modulation_frequency"),
+            "neither RF nor IQ",
+            where=fields.name("modulation_frequency"),
             found=f"{frequency_hz:g} Hz with {'complex' if iq else 'real'} samples",
             expected="0 Hz with real samples (RF) or > 0 with complex ones (IQ)",
         )

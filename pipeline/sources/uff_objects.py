@@ -48,7 +48,7 @@ class UffSamples:
         shapes = set()
         for part in self._parts:
             rank = part.ndim if isinstance(part, h5py.Dataset) else 4
-            shapes.add(check_samples(part, axes[-min(max(rank, 2), 4):], self.where))
+            shapes.add(check_samples(part, axes[-min(max(rank, 2), 4) :], self.where))
         if len(shapes) > 1:
             raise TrueflowError("parts do not match", where=self.where, found=shapes, expected="one shape for both")
         stored = shapes.pop()
@@ -79,8 +79,12 @@ def read_probe(group: h5py.Group, path: Path, *, center_frequency_hz: float, pul
     curved = class_of(group) == "uff.curvilinear_array" or np.ptp(geometry[2]) > 1e-5
     width_m, fraction = float(np.median(geometry[5])), pulse.optional("fractional_bandwidth") if pulse else None
     return Probe(
-        geometry[:3].T, geometry[3], "convex" if curved else "linear", center_frequency_hz,
-        fraction if fraction and fraction > 0 else None, width_m if width_m > 0 else None,
+        geometry[:3].T,
+        geometry[3],
+        "convex" if curved else "linear",
+        center_frequency_hz,
+        fraction if fraction and fraction > 0 else None,
+        width_m if width_m > 0 else None,
     )
 
 
@@ -119,8 +123,10 @@ def read_waves(group: h5py.Group, path: Path, n_waves: int) -> tuple[Transmit, .
     groups = wave_groups(group)
     if len(groups) != n_waves:
         raise TrueflowError(
-            "does not fit the samples", where=f"{path} {name_of(group)}/sequence",
-            found=f"{len(groups)} waves", expected=f"{n_waves}, as in data",
+            "does not fit the samples",
+            where=f"{path} {name_of(group)}/sequence",
+            found=f"{len(groups)} waves",
+            expected=f"{n_waves}, as in data",
         )
     return tuple(_wave(node, path) for node in groups)
 

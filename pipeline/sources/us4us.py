@@ -73,21 +73,30 @@ class Us4usRecording(Recording):
                     return
                 refusals.append(str(shape))
             raise TrueflowError(
-                "no channel data", where=where, found=f"outputs of shape {', '.join(refusals)}",
+                "no channel data",
+                where=where,
+                found=f"outputs of shape {', '.join(refusals)}",
                 expected=f"({len(firings)} firings, samples, {firings[0].receives.size} channels), or rows of 32 "
                 "channels and a frame-channel mapping",
                 advice="capture with an output before beamforming",
             )
 
     def _adopt(
-        self, arrays: list[FileArray], layout: Layout, firings: list[Firing], probe: Probe,
-        mapping: ChannelMap | None, entry: Inert,
+        self,
+        arrays: list[FileArray],
+        layout: Layout,
+        firings: list[Firing],
+        probe: Probe,
+        mapping: ChannelMap | None,
+        entry: Inert,
     ) -> None:
         where = str(self.path)
         for index, array in enumerate(arrays):
             if array.shape != arrays[0].shape or array.dtype != arrays[0].dtype:
                 raise TrueflowError(
-                    "captures differ", where=f"{where} data[{index}]", found=f"{array.dtype} {array.shape}",
+                    "captures differ",
+                    where=f"{where} data[{index}]",
+                    found=f"{array.dtype} {array.shape}",
                     expected=f"{arrays[0].dtype} {arrays[0].shape}, as the first",
                 )
         self._arrays, self._layout, self._receives = arrays, layout, [firing.receives for firing in firings]
@@ -105,12 +114,16 @@ class Us4usRecording(Recording):
             raise TrueflowError("implausibly large", where=f"{where} data", found=f"{shape} per slow-time sample")
         rx_offset_s = number(entry, "_data_char.custom.rx_offset", where=where, default=0.0)
         self.acquisition = Acquisition(
-            probe=probe, transmits=self._slow_time.transmits,
+            probe=probe,
+            transmits=self._slow_time.transmits,
             sampling_frequency_hz=number(entry, "_data_char.sampling_frequency", where=where),
-            center_frequency_hz=center_frequency_hz, prf_hz=self._slow_time.prf_hz, n_samples=layout.n_samples,
+            center_frequency_hz=center_frequency_hz,
+            prf_hz=self._slow_time.prf_hz,
+            n_samples=layout.n_samples,
             n_ensemble=min(self.burst_length, 1 << 16),
             rx_start_s=firings[0].start_s + rx_offset_s - n_periods / (2 * center_frequency_hz),
-            sound_speed_m_s=sound_speed_m_s, sample_kind="iq" if layout.iq else "rf",
+            sound_speed_m_s=sound_speed_m_s,
+            sample_kind="iq" if layout.iq else "rf",
             n_receive_firings=n_receive_firings,
         )
 
@@ -136,8 +149,11 @@ class Us4usRecording(Recording):
         if layout.mapping is not None:
             first, last, _ = firings.indices(n_firings)
             return remap_to_logical(
-                stored, layout.mapping, n_samples=layout.n_samples,
-                start=within * n_firings + first, stop=within * n_firings + last,
+                stored,
+                layout.mapping,
+                n_samples=layout.n_samples,
+                start=within * n_firings + first,
+                stop=within * n_firings + last,
             )
         block = stored.reshape(layout.n_sequences, n_firings, *stored.shape[firing_axis(stored.shape) + 1 :])
         chosen = np.asarray(block[within, firings])
@@ -167,7 +183,10 @@ def _captures_and_metadata(content: object, path: Path) -> tuple[list[object], l
         data, metadata = content
     elif isinstance(content, Inert):
         raise TrueflowError(
-            "metadata without samples", where=str(path), found=content.class_name, expected="captured frames",
+            "metadata without samples",
+            where=str(path),
+            found=content.class_name,
+            expected="captured frames",
             advice="open the file with the data",
         )
     beside = path.with_name(f"{path.stem}_metadata.pkl")
@@ -176,7 +195,9 @@ def _captures_and_metadata(content: object, path: Path) -> tuple[list[object], l
     entries = _entries(metadata)
     if not entries:
         raise TrueflowError(
-            "missing field", where=f"{path} metadata", found=type(metadata).__name__,
+            "missing field",
+            where=f"{path} metadata",
+            found=type(metadata).__name__,
             expected=f"ARRUS' ConstMetadata in the file or in {beside.name}",
         )
     captures = list(data) if isinstance(data, (list, tuple)) else [data]
@@ -211,12 +232,16 @@ def _sequence(entry: Inert, *, where: str) -> tuple[list[Firing], Probe]:
         for name in ("pulse", "start_s", "n_samples"):
             if getattr(firing, name) != getattr(first, name):
                 raise TrueflowError(
-                    "firings differ", where=f"{where}, raw_sequence.ops[{index}] {name}", found=getattr(firing, name),
+                    "firings differ",
+                    where=f"{where}, raw_sequence.ops[{index}] {name}",
+                    found=getattr(firing, name),
                     expected=f"{getattr(first, name)}, as in the first",
                 )
         if firing.receives.size != first.receives.size:
             raise TrueflowError(
-                "firings differ", where=f"{where}, raw_sequence.ops[{index}].rx", found=firing.receives.size,
+                "firings differ",
+                where=f"{where}, raw_sequence.ops[{index}].rx",
+                found=firing.receives.size,
                 expected=f"{first.receives.size} channels, as in the first",
             )
     return firings, probe
@@ -229,7 +254,10 @@ def _waves(firings: list[Firing], probe: Probe, sound_speed_m_s: float, *, where
         key = firing.delays_s.tobytes()
         if key not in known:
             known[key] = transmit_from_delays(
-                firing.delays_s, probe, sound_speed_m_s, center_frequency_hz=firing.pulse[0],
+                firing.delays_s,
+                probe,
+                sound_speed_m_s,
+                center_frequency_hz=firing.pulse[0],
                 where=f"{where}, raw_sequence.ops[{index}].tx.delays",
             )
         waves.append(known[key])

@@ -70,13 +70,17 @@ def layout_of(array: FileArray, firings: list[Firing], mapping: ChannelMap | Non
 def _physical_layout(array: FileArray, firings: list[Firing], mapping: ChannelMap) -> Layout:
     if (mapping.n_firings, mapping.n_channels) != (len(firings), firings[0].receives.size):
         raise TrueflowError(
-            "does not fit the sequence", where="frame_channel_mapping", found=mapping.frames.shape,
+            "does not fit the sequence",
+            where="frame_channel_mapping",
+            found=mapping.frames.shape,
             expected=f"({len(firings)} firings, {firings[0].receives.size} channels)",
         )
     n_samples = firings[0].n_samples
     if array.shape[0] != mapping.n_physical_frames * n_samples:
         raise TrueflowError(
-            "does not fit the samples", where="frame_channel_mapping", found=f"{array.shape[0]} rows",
+            "does not fit the samples",
+            where="frame_channel_mapping",
+            found=f"{array.shape[0]} rows",
             expected=f"{mapping.n_physical_frames} physical firings of {n_samples} samples",
         )
     return Layout(mapping.batch_size, n_samples, "physical", len(array.shape) == 3, mapping)

@@ -89,7 +89,9 @@ def vector(value: object, *, where: str, n_dimensions: int = 1) -> NDArray[np.fl
         raise TrueflowError("not an array of numbers", where=where, found=type(value).__name__)
     if array.ndim != n_dimensions or not np.isfinite(array).all():
         raise TrueflowError(
-            "not a usable array", where=where, found=f"shape {array.shape}",
+            "not a usable array",
+            where=where,
+            found=f"shape {array.shape}",
             expected=f"{n_dimensions} dimension(s), no NaN",
         )
     return array
@@ -132,7 +134,7 @@ def firings_of(context: object, probe: Probe, *, where: str) -> list[Firing]:
     sequence = find(context, "raw_sequence", where=where, optional=True)
     if sequence is None:
         raise TrueflowError(
-            "missing field", where=where, found="no 'raw_sequence'", expected="metadata of ARRUS 0.9 or later",
+            "missing field", where=where, found="no 'raw_sequence'", expected="metadata of ARRUS 0.9 or later"
         )
     ops = find(sequence, "ops", where=f"{where}, raw_sequence")
     if not isinstance(ops, (list, tuple)) or not ops:
@@ -159,7 +161,9 @@ def _firing(op: object, probe: Probe, rate_hz: float, *, where: str) -> Firing:
         delays[active] = given[active]
     else:
         raise TrueflowError(
-            "wrong length", where=f"{where}.tx.delays", found=given.size,
+            "wrong length",
+            where=f"{where}.tx.delays",
+            found=given.size,
             expected=f"{int(active.sum())}, one per firing element",
         )
     if np.abs(given).max() > LONGEST_DELAY_S:
@@ -185,7 +189,9 @@ def _mask(value: object, probe: Probe, *, where: str) -> NDArray[np.bool_]:
     mask: NDArray[np.bool_] = vector(value, where=where) != 0
     if mask.shape != (probe.n_elements,) or not mask.any():
         raise TrueflowError(
-            "not an aperture", where=where, found=f"{int(mask.sum())} of {mask.size} elements",
+            "not an aperture",
+            where=where,
+            found=f"{int(mask.sum())} of {mask.size} elements",
             expected=f"a mask of {probe.n_elements} elements, some of them on",
         )
     return mask
@@ -213,6 +219,10 @@ def mapping_of(description: object, *, where: str) -> ChannelMap | None:
     if batch_size != int(batch_size) or not 1 <= batch_size <= 1 << 16:
         raise TrueflowError("out of range", where=f"{where}.batch_size", found=batch_size)
     return ChannelMap(
-        table("frames", 2), table("channels", 2), table("us4oems", 2), table("frame_offsets", 1), table("n_frames", 1),
+        table("frames", 2),
+        table("channels", 2),
+        table("us4oems", 2),
+        table("frame_offsets", 1),
+        table("n_frames", 1),
         int(batch_size),
     )

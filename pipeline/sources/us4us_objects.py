@@ -17,13 +17,45 @@ from trueflow.pipeline.errors import TrueflowError
 __all__ = ["ClassName", "FileArray", "FileBytes", "Inert", "PendingDtype", "call", "set_state"]
 
 # Names of ARRUS 0.7 to 0.14; they moved between ARRUS' modules from version to version, so only the package is fixed.
-METADATA_CLASSES = frozenset({
-    "Aperture", "ConstMetadata", "Constant", "DataBufferSpec", "DeviceId", "DeviceType", "DigitalDownConversion",
-    "EchoDataDescription", "FileDTO", "FrameAcquisitionContext", "FrameChannelMapping", "GridSpec", "Lens",
-    "LinSequence", "LinearTgc", "MatchingLayer", "Medium", "MediumDTO", "Metadata", "ProbeDTO", "ProbeModel",
-    "ProbeModelId", "Pulse", "PwiSequence", "Rx", "RxBeamforming", "SimpleTxRxSequence", "Spacing", "StaSequence",
-    "Tx", "TxRx", "TxRxSequence", "UltrasoundDeviceDTO", "Us4OEMDTO", "Us4RDTO",
-})
+METADATA_CLASSES = frozenset(
+    {
+        "Aperture",
+        "ConstMetadata",
+        "Constant",
+        "DataBufferSpec",
+        "DeviceId",
+        "DeviceType",
+        "DigitalDownConversion",
+        "EchoDataDescription",
+        "FileDTO",
+        "FrameAcquisitionContext",
+        "FrameChannelMapping",
+        "GridSpec",
+        "Lens",
+        "LinSequence",
+        "LinearTgc",
+        "MatchingLayer",
+        "Medium",
+        "MediumDTO",
+        "Metadata",
+        "ProbeDTO",
+        "ProbeModel",
+        "ProbeModelId",
+        "Pulse",
+        "PwiSequence",
+        "Rx",
+        "RxBeamforming",
+        "SimpleTxRxSequence",
+        "Spacing",
+        "StaSequence",
+        "Tx",
+        "TxRx",
+        "TxRxSequence",
+        "UltrasoundDeviceDTO",
+        "Us4OEMDTO",
+        "Us4RDTO",
+    }
+)
 _NUMPY_NAMES = {
     f"{module}.{name}": name
     for modules, names in (
@@ -58,7 +90,9 @@ class ClassName:
         if kind is None:
             raise TrueflowError(
                 "the file asks for a class or function that a capture has no use for, and was not loaded",
-                where=where, found=full_name, expected="NumPy arrays and ARRUS metadata classes",
+                where=where,
+                found=full_name,
+                expected="NumPy arrays and ARRUS metadata classes",
                 advice="a pickle can run any program: do not open this file with Python's pickle module either",
             )
         self.kind = kind
@@ -129,11 +163,15 @@ class FileArray:
         """Set where the content is, after checking that it is as large as type and shape say."""
         if self.offset >= 0 or not (isinstance(content, FileBytes) and isinstance(dtype, PendingDtype)):
             raise TrueflowError(
-                "an array that is not plain numbers", where=where, found=type(content).__name__,
+                "an array that is not plain numbers",
+                where=where,
+                found=type(content).__name__,
                 expected="an array of integers, floats or complex numbers",
             )
         if not (
-            isinstance(shape, tuple) and len(shape) <= _MAX_DIMENSIONS and order in ("C", "F")
+            isinstance(shape, tuple)
+            and len(shape) <= _MAX_DIMENSIONS
+            and order in ("C", "F")
             and all(isinstance(n, int) and 0 <= n < 1 << 48 for n in shape)
         ):
             raise TrueflowError("damaged pickle: an array without a valid shape", where=where)
@@ -143,7 +181,9 @@ class FileArray:
             expected *= n
         if expected != content.size:
             raise TrueflowError(
-                "an array and its shape disagree", where=where, found=f"{content.size} bytes",
+                "an array and its shape disagree",
+                where=where,
+                found=f"{content.size} bytes",
                 expected=f"{expected} bytes for {kind} of shape {shape}",
             )
         self.offset, self.dtype, self.shape = content.offset, kind, shape
@@ -162,7 +202,9 @@ def call(target: ClassName, arguments: tuple[Any, ...], *, path: Path, data: mma
     if target.kind == "dtype" and arguments and isinstance(arguments[0], str):
         if not _DTYPE.fullmatch(arguments[0]):
             raise TrueflowError(
-                "an array of something else than numbers", where=where, found=repr(arguments[0][:20]),
+                "an array of something else than numbers",
+                where=where,
+                found=repr(arguments[0][:20]),
                 expected="integers, floats or complex numbers",
             )
         return PendingDtype(arguments[0])
@@ -195,8 +237,10 @@ def set_state(target: Any, state: Any, *, path: Path, where: str) -> None:
                 target.attributes.update(part)
             elif part is not None:
                 raise TrueflowError(
-                    "metadata in a form that is not known", where=f"{where}, {target.class_name}",
-                    found=type(part).__name__, expected="attributes by name",
+                    "metadata in a form that is not known",
+                    where=f"{where}, {target.class_name}",
+                    found=type(part).__name__,
+                    expected="attributes by name",
                 )
     else:
         raise TrueflowError("damaged pickle: state for an object that takes none", where=where)

@@ -57,12 +57,15 @@ class ChannelMap:
         shapes = (self.frames.shape, self.channels.shape, self.modules.shape)
         if len(set(shapes)) != 1 or self.frames.ndim != 2 or self.frames.size == 0:
             raise TrueflowError(
-                "wrong shape", where="frame_channel_mapping", found=f"frames, channels, us4oems of {shapes}",
+                "wrong shape",
+                where="frame_channel_mapping",
+                found=f"frames, channels, us4oems of {shapes}",
                 expected="(n_firings, n_channels) for all three",
             )
         if self.frame_offsets.ndim != 1 or self.frame_offsets.shape != self.n_frames.shape or self.n_frames.size == 0:
             raise TrueflowError(
-                "wrong shape", where="frame_channel_mapping",
+                "wrong shape",
+                where="frame_channel_mapping",
                 found=f"{self.frame_offsets.shape}, {self.n_frames.shape}",
                 expected="frame_offsets and n_frames of (n_us4oems,)",
             )
@@ -70,13 +73,17 @@ class ChannelMap:
         modules, frames = self.modules[used], self.frames[used]
         ends = self.frame_offsets + self.n_frames * self.batch_size
         if not (
-            self.batch_size >= 1 and (self.n_frames >= 0).all() and (self.frame_offsets >= 0).all()
-            and (ends <= self.n_physical_frames).all() and self.channels.max() < N_MODULE_CHANNELS
+            self.batch_size >= 1
+            and (self.n_frames >= 0).all()
+            and (self.frame_offsets >= 0).all()
+            and (ends <= self.n_physical_frames).all()
+            and self.channels.max() < N_MODULE_CHANNELS
             and ((modules >= 0) & (modules < self.n_frames.size)).all()
             and ((frames >= 0) & (frames < self.n_frames[modules])).all()
         ):
             raise TrueflowError(
-                "points outside the data", where="frame_channel_mapping",
+                "points outside the data",
+                where="frame_channel_mapping",
                 expected=f"us4oems < {self.n_frames.size}, frames < n_frames, channels < {N_MODULE_CHANNELS}, "
                 f"frame_offsets within {self.n_physical_frames} firings",
             )
@@ -122,12 +129,18 @@ def remap_to_logical(
     (n_firings, n_channels, n_samples) of the type of `samples`, or complex64 for I and Q
     """
     n_rows = mapping.n_physical_frames * n_samples
-    if samples.ndim not in (2, 3) or samples.shape[0] != n_rows or samples.shape[-1] != N_MODULE_CHANNELS or (
-        samples.ndim == 3 and samples.shape[1] != 2
+    if (
+        samples.ndim not in (2, 3)
+        or samples.shape[0] != n_rows
+        or samples.shape[-1] != N_MODULE_CHANNELS
+        or (samples.ndim == 3 and samples.shape[1] != 2)
     ):
         raise TrueflowError(
-            "wrong shape", where="us4R data", found=samples.shape,
-            expected=f"({n_rows}, 32) or ({n_rows}, 2, 32)", advice="n_rows = physical firings x samples",
+            "wrong shape",
+            where="us4R data",
+            found=samples.shape,
+            expected=f"({n_rows}, 32) or ({n_rows}, 2, 32)",
+            advice="n_rows = physical firings x samples",
         )
     firings = np.arange(start, mapping.n_firings * mapping.batch_size if stop is None else stop)
     sequence, firing = np.divmod(firings, mapping.n_firings)

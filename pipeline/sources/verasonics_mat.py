@@ -81,8 +81,11 @@ def open_mat(path: Path) -> MatFile:
     if missing:
         file.close()
         raise TrueflowError(
-            "missing variables", where=str(path), found=f"no {', '.join(missing)}",
-            expected="a Verasonics workspace", advice="save RcvData and all structures of the sequence",
+            "missing variables",
+            where=str(path),
+            found=f"no {', '.join(missing)}",
+            expected="a Verasonics workspace",
+            advice="save RcvData and all structures of the sequence",
         )
     return file
 

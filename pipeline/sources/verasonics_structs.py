@@ -15,8 +15,16 @@ from trueflow.pipeline.sources.transmits import transmit_from_delays
 from trueflow.pipeline.sources.verasonics_mat import MatFile
 
 __all__ = [
-    "Pulse", "bounded", "center_frequency_hz_of", "channels_of", "frame_order", "frequency_mhz_of", "probe_of",
-    "pulses_of_a_frame", "rx_start_periods", "waves_of",
+    "Pulse",
+    "bounded",
+    "center_frequency_hz_of",
+    "channels_of",
+    "frame_order",
+    "frequency_mhz_of",
+    "probe_of",
+    "pulses_of_a_frame",
+    "rx_start_periods",
+    "waves_of",
 ]
 
 PHASED_PITCH_WAVELENGTHS = 0.6  # half a wavelength and some: such arrays steer, wider ones are linear
@@ -74,14 +82,19 @@ def pulses_of_a_frame(mat: MatFile, buffer: int) -> list[Pulse]:
         fields = mat.fields("Receive", receive)
         if fields.scalar("mode", default=0.0) != 0:
             raise TrueflowError(
-                "accumulated pulses", where=fields.name("mode"), found="mode 1", expected="mode 0 (each pulse kept)",
+                "accumulated pulses",
+                where=fields.name("mode"),
+                found="mode 1",
+                expected="mode 0 (each pulse kept)",
                 advice="slow time is gone where pulses are summed in the scanner",
             )
         first = fields.positive("startSample", expected="a row from 1")
         last = fields.positive("endSample", expected="a row from 1")
         if first != int(first) or last != int(last) or last < first:
             raise TrueflowError(
-                "not a range of rows", where=fields.name("startSample"), found=f"{first:g} to {last:g}",
+                "not a range of rows",
+                where=fields.name("startSample"),
+                found=f"{first:g} to {last:g}",
                 expected="startSample <= endSample, counted from 1",
             )
         pulses.append(Pulse(tx, receive, int(first) - 1, int(last - first) + 1, _interval_s(mat, event)))
@@ -89,7 +102,9 @@ def pulses_of_a_frame(mat: MatFile, buffer: int) -> list[Pulse]:
             raise TrueflowError("implausibly many pulses in a frame", where=f"{mat.path} Event", found=len(pulses))
     if not pulses:
         raise TrueflowError(
-            "no pulses", where=f"{mat.path} Event", found=f"no event that fires and receives into buffer {buffer}",
+            "no pulses",
+            where=f"{mat.path} Event",
+            found=f"no event that fires and receives into buffer {buffer}",
             expected="events with tx and rcv",
         )
     return pulses
@@ -115,14 +130,14 @@ def rx_start_periods(mat: MatFile, pulses: list[Pulse]) -> float:
     }
     if len(depths) != 1:
         raise TrueflowError(
-            "receptions start at different depths", where=f"{mat.path} Receive.startDepth",
-            found=f"{min(depths):g} to {max(depths):g} wavelengths", expected="one depth",
+            "receptions start at different depths",
+            where=f"{mat.path} Receive.startDepth",
+            found=f"{min(depths):g} to {max(depths):g} wavelengths",
+            expected="one depth",
         )
     waveform = max(0, _index(mat, "TX", "waveform", pulses[0].tx) - 1)
     peak = bounded(mat.fields("TW", waveform), "peak", low=0.0, high=FARTHEST, unit="wavelengths", default=0.0)
-    lens = bounded(
-        mat.fields("Trans"), "lensCorrection", low=0.0, high=FARTHEST, unit="wavelengths", default=0.0
-    )
+    lens = bounded(mat.fields("Trans"), "lensCorrection", low=0.0, high=FARTHEST, unit="wavelengths", default=0.0)
     return 2 * depths.pop() - peak - 2 * lens
 
 
@@ -137,7 +152,9 @@ def center_frequency_hz_of(mat: MatFile, transmits: list[int]) -> float:
             found.add(frequency_mhz_of(mat))
     if len(found) != 1:
         raise TrueflowError(
-            "transmits differ in frequency", where=f"{mat.path} TW", found=f"{min(found):g} to {max(found):g} MHz",
+            "transmits differ in frequency",
+            where=f"{mat.path} TW",
+            found=f"{min(found):g} to {max(found):g} MHz",
             expected="one frequency",
         )
     frequency_mhz = found.pop()
@@ -162,7 +179,8 @@ def waves_of(
         fires = np.ones(periods.size, dtype=bool) if apodization is None else apodization.reshape(-1) != 0
         if periods.size != probe.n_elements or fires.size != probe.n_elements or not (np.abs(periods) < FARTHEST).all():
             raise TrueflowError(
-                "does not fit the probe", where=fields.name("Delay"),
+                "does not fit the probe",
+                where=fields.name("Delay"),
                 found=f"{periods.size} delays, {fires.size} weights",
                 expected=f"{probe.n_elements}, below {FARTHEST:g} wavelengths",
             )
@@ -179,7 +197,9 @@ def probe_of(mat: MatFile, wavelength_m: float) -> Probe:
     columns = trans.find("ElementPos")
     if columns is None or columns.ndim != 2 or columns.shape[1] < 3 or not (np.abs(columns) < FARTHEST).all():
         raise TrueflowError(
-            "wrong shape", where=trans.name("ElementPos"), found="nothing" if columns is None else columns.shape,
+            "wrong shape",
+            where=trans.name("ElementPos"),
+            found="nothing" if columns is None else columns.shape,
             expected=f"(n_elements, 4 or 5) mm or wavelengths, below {FARTHEST:g}",
         )
     units = mat.text("Trans", "units", default="wavelengths")
@@ -193,7 +213,9 @@ def probe_of(mat: MatFile, wavelength_m: float) -> Probe:
     pitch_m = float(np.median(np.diff(positions_m[:, 0]))) if len(positions_m) > 1 else wavelength_m
     if pitch_m < 1e-6:
         raise TrueflowError(
-            "elements out of order", where=trans.name("ElementPos"), found=f"a pitch of {pitch_m:g} m",
+            "elements out of order",
+            where=trans.name("ElementPos"),
+            found=f"a pitch of {pitch_m:g} m",
             expected="x increasing from element to element",
         )
     straight: ProbeKind = "phased" if pitch_m <= PHASED_PITCH_WAVELENGTHS * wavelength_m else "linear"
@@ -203,9 +225,12 @@ def probe_of(mat: MatFile, wavelength_m: float) -> Probe:
     if width is not None:
         width = bounded(trans, "elementWidth", low=1e-6, high=FARTHEST, unit=units)
     return Probe.from_positions(
-        positions_m, kind="convex" if shape == 1 else straight, center_frequency_hz=frequency_mhz * 1e6,
+        positions_m,
+        kind="convex" if shape == 1 else straight,
+        center_frequency_hz=frequency_mhz * 1e6,
         bandwidth_fraction=None if band is None or np.ptp(band) <= 0 else float(np.ptp(band)) / frequency_mhz,
-        element_width_m=None if width is None else width * scale_m, name=mat.text("Trans", "name", default="unnamed"),
+        element_width_m=None if width is None else width * scale_m,
+        name=mat.text("Trans", "name", default="unnamed"),
     )
 
 
@@ -217,11 +242,15 @@ def channels_of(mat: MatFile, n_elements: int, n_channels: int) -> NDArray[np.in
         connector = np.arange(1, n_elements + 1)
     channels = np.asarray(connector, dtype=np.float64).reshape(-1) - 1
     if (
-        channels.size != n_elements or np.unique(channels).size != n_elements
-        or not ((channels >= 0) & (channels < n_channels)).all() or (channels != channels.astype(np.int64)).any()
+        channels.size != n_elements
+        or np.unique(channels).size != n_elements
+        or not ((channels >= 0) & (channels < n_channels)).all()
+        or (channels != channels.astype(np.int64)).any()
     ):
         raise TrueflowError(
-            "does not fit the samples", where=trans.name("Connector"), found=f"{channels.size} entries",
+            "does not fit the samples",
+            where=trans.name("Connector"),
+            found=f"{channels.size} entries",
             expected=f"{n_elements} different channels from 1 to {n_channels}",
             advice="multiplexed probes are not supported",
         )

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.pipeline.errors import TrueflowError, nearest
-from trueflow.pipeline.sources.base import Recording
+from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.sources.base import Recording, Truth
 from trueflow.pipeline.sources.fields import naming
 from trueflow.pipeline.sources.hdf5 import child, name_of, names_in, open_hdf5, read_block
+from trueflow.pipeline.sources.stored_truth import StoredTruth
 from trueflow.pipeline.sources.zea_track import Track, read_track
 
 __all__ = ["ZeaRecording"]
@@ -53,8 +55,11 @@ class ZeaRecording(Recording):
                 raise
         self.acquisition, self.grid = chosen.acquisition, chosen.grid
         self.n_slow_time, self.burst_length = chosen.order.n_slow_time, chosen.order.burst_length
+        self.burst_interval_s = chosen.order.burst_interval_s
         self._order, self._samples = chosen.order, chosen.samples
         self._where = f"{self.path} {name_of(self._samples)}"
+        known = child(self._file, "truth")
+        self._truth = StoredTruth(known, self.path, self._order.n_frames) if isinstance(known, h5py.Group) else None
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Slow-time samples start..stop-1: (n, n_transmits, n_elements, n_samples), or beamformed (n, n_z, n_x)."""
@@ -71,6 +76,10 @@ class ZeaRecording(Recording):
             channels = _as_iq(block) if iq else block[..., 0]
             samples[place] = channels.swapaxes(-1, -2).reshape(samples[place].shape)
         return samples
+
+    def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
+        """Truth of the frame in which the middle of slow-time samples start..stop-1 lies, if the file has it."""
+        return None if self._truth is None else self._truth.at((start + stop - 1) // 2 // self._order.n_repeats, grid)
 
     def close(self) -> None:
         """Release the file."""
@@ -117,7 +126,9 @@ def _choose(groups: list[h5py.Group], file: h5py.File, path: Path) -> Track:
     if not tracks:
         names = ", ".join(name_of(group) or "/" for group in groups) or "no track"
         raise TrueflowError(
-            "no channel data and no beamformed IQ", where=str(path), found=names,
+            "no channel data and no beamformed IQ",
+            where=str(path),
+            found=names,
             expected="data/raw_data or data/beamformed_data",
         )
     return max(tracks, key=lambda track: track.order.burst_length)

@@ -38,7 +38,10 @@ def read_probe(probe: Fields, scan: Fields, *, kind_text: str, name: str) -> Pro
         return None
     bandwidth_percent = probe.optional("probe_bandwidth_percent")
     return Probe.from_positions(
-        positions, kind=PROBE_KINDS.get(kind_text.lower()), element_width_m=width_m, name=name or "unnamed",
+        positions,
+        kind=PROBE_KINDS.get(kind_text.lower()),
+        element_width_m=width_m,
+        name=name or "unnamed",
         center_frequency_hz=probe.optional("probe_center_frequency"),
         bandwidth_fraction=None if bandwidth_percent is None else bandwidth_percent / 100.0,
     )
@@ -73,7 +76,8 @@ def pulse_intervals_s(scan: Fields, n_frames: int, n_transmits: int) -> NDArray[
     values = scan.find("time_to_next_transmit")
     if values is None:
         raise scan.missing(
-            "time_to_next_transmit", f"({n_frames}, {n_transmits}) seconds",
+            "time_to_next_transmit",
+            f"({n_frames}, {n_transmits}) seconds",
             "the pulse repetition frequency sets the velocity scale; write it into the file",
         )
     intervals_s = np.asarray(values, dtype=np.float64)
@@ -83,7 +87,9 @@ def pulse_intervals_s(scan: Fields, n_frames: int, n_transmits: int) -> NDArray[
     if intervals_s.shape in ((n_transmits,), (1, n_transmits), (1,), ()):
         return np.broadcast_to(intervals_s, (n_frames, n_transmits)).reshape(-1)
     raise TrueflowError(
-        "wrong shape", where=scan.name("time_to_next_transmit"), found=intervals_s.shape,
+        "wrong shape",
+        where=scan.name("time_to_next_transmit"),
+        found=intervals_s.shape,
         expected=f"({n_frames}, {n_transmits}), or flat",
     )
 

@@ -77,7 +77,7 @@ class ToyRecording(Recording):
         numbers = np.arange(start, stop, dtype=np.int16)[:, None, None, None]
         return np.broadcast_to(numbers, (stop - start, 1, 4, 8)).copy()
 
-    def truth(self, start: int, stop: int) -> Truth | None:
+    def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
         if not self.has_truth:
             return None
         return Truth(np.full((40, 30), start, np.float32), np.full((40, 30), stop % 2 == 0))

@@ -1,0 +1,207 @@
+"""The validation set of dealiasing: frozen scenes with known truth, taken through the real chain up to R0 and R1.
+
+Twelve families of scenes at peaks of 0.8 to 5 v_N, each once with 16 pulses at 15 dB at its fastest, and once with 8
+pulses at 8 dB at another time of the cycle. Scenes are imaged by the beamformed-domain simulation and kept on disk: a
+case is made once per version of what makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueflow.kernels.device import Device
+from trueflow.pipeline.acquisition import Acquisition
+from trueflow.pipeline.clutter import Clutter
+from trueflow.pipeline.config import Config, GridConfig
+from trueflow.pipeline.frames import BmodeFrame, DopplerFrame, RfPacket, Stamp
+from trueflow.pipeline.geometry import make_grid
+from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.sim.recording import SimRecording
+from trueflow.pipeline.sources.base import Truth
+from trueflow.pipeline.stages import Bmode, Doppler, EnterBeamformed
+
+__all__ = ["FAMILIES", "PEAKS", "Scene", "ValidationCase", "all_cases", "cases_of", "load_scene"]
+
+FAMILIES = (
+    "straight", "plug", "narrow", "curved", "bifurcation", "femoral", "carotid", "stenosis", "bulb", "opposed",
+    "chamber", "cropped",
+)  # fmt: skip
+PEAKS = (0.8, 1.7, 3.0, 5.0)
+VARIANTS = ((16, 15.0), (8, 8.0))  # pulses, dB
+BURSTS = 22  # of a cycle, 25 a second
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationCase:
+    """One frame of the set.
+
+    Parameters
+    ----------
+    family : str
+    peak : float
+        Of the scene over its cycle, in multiples of v_N.
+    n_pulses, snr_db : int, float
+    """
+
+    family: str
+    peak: float
+    n_pulses: int
+    snr_db: float
+
+    @property
+    def name(self) -> str:
+        """Unique in the set."""
+        return f"{self.family}-{self.peak:g}vN-{self.n_pulses}p-{self.snr_db:g}dB"
+
+    @property
+    def url(self) -> str:
+        """The simulation."""
+        seed = zlib.crc32(self.name.encode()) & 0xFFFF
+        return (
+            f"sim://{self.family}?peak={self.peak:g}vN&pulses={self.n_pulses}&snr={self.snr_db:g}&seed={seed}"
+            f"&frames={BURSTS}&mode=fast"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What a dealiaser is given, and the truth it is held against.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    grid : ImageGrid
+    bmode : BmodeFrame
+    doppler : DopplerFrame
+    truth : Truth
+    peak : float
+        Largest true speed in the frame, in multiples of v_N.
+    """
+
+    acquisition: Acquisition
+    grid: ImageGrid
+    bmode: BmodeFrame
+    doppler: DopplerFrame
+    truth: Truth
+    peak: float
+
+
+def all_cases() -> tuple[ValidationCase, ...]:
+    """The set, in its order."""
+    return tuple(
+        ValidationCase(family, peak, *variant) for family in FAMILIES for peak in PEAKS for variant in VARIANTS
+    )
+
+
+def cases_of(families: tuple[str, ...]) -> tuple[ValidationCase, ...]:
+    """The cases of some families."""
+    return tuple(case for case in all_cases() if not families or case.family in families)
+
+
+def load_scene(case: ValidationCase, folder: Path, device: Device) -> Scene:
+    """A case, from the folder or made and put there.
+
+    Parameters
+    ----------
+    case : ValidationCase
+    folder : Path
+        Where cases are kept.
+    device : Device
+    """
+    path = folder / f"{case.name}-{_version()}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = _make(case, SimRecording.from_url(case.url, device=device), device)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **made)  # type: ignore[arg-type]
+        part.replace(path)
+    with np.load(path, allow_pickle=False) as kept:
+        arrays: dict[str, NDArray[Any]] = dict(kept)
+    acquisition = _acquisition(case)
+    nyquist, stamp = acquisition.nyquist_velocity_m_s(), Stamp(0)
+    truth = Truth(arrays["truth_velocity_m_s"], arrays["truth_mask"])
+    speeds = np.abs(truth.velocity_m_s[truth.mask])
+    return Scene(
+        acquisition,
+        make_grid(acquisition, GridConfig()),
+        BmodeFrame(device.upload(arrays["envelope"]), stamp),
+        DopplerFrame(device.upload(arrays["r1"]), device.upload(arrays["r0"]), nyquist, stamp),
+        truth,
+        float(speeds.max()) / nyquist if speeds.size else 0.0,
+    )
+
+
+def _acquisition(case: ValidationCase) -> Acquisition:
+    from trueflow.pipeline.sim.options import parse_url
+
+    _, options = parse_url(case.url)
+    return options.acquisition()
+
+
+def _make(case: ValidationCase, recording: SimRecording, device: Device) -> dict[str, NDArray[np.generic]]:
+    a, grid, config = recording.acquisition, recording.grid, Config()
+    assert grid is not None  # beamformed
+    burst = _burst(case, recording, grid)
+    span = burst * a.n_ensemble, (burst + 1) * a.n_ensemble
+    packet = RfPacket(recording.read(*span), Stamp(0))
+    iq = EnterBeamformed(device, a, grid)(packet)
+    bmode = Bmode(device, shape=grid.shape, n_ensemble=a.n_ensemble)(iq)
+    clutter = Clutter(device, shape=grid.shape, n_ensemble=a.n_ensemble, config=config.clutter)
+    doppler = Doppler(
+        device,
+        shape=grid.shape,
+        n_ensemble=clutter.n_out,
+        nyquist_velocity_m_s=a.nyquist_velocity_m_s(),
+        config=config.doppler,
+    )(clutter(iq))
+    truth = recording.truth(*span, grid)
+    return {
+        "r0": device.download(doppler.r0),
+        "r1": device.download(doppler.r1),
+        "envelope": device.download(bmode.envelope),
+        "truth_velocity_m_s": truth.velocity_m_s,
+        "truth_mask": truth.mask,
+    }
+
+
+def _burst(case: ValidationCase, recording: SimRecording, grid: ImageGrid) -> int:
+    """The burst at the fastest of the cycle for the first variant; another one, fixed by the case, for the second."""
+    if case.n_pulses != VARIANTS[0][0]:
+        return 1 + zlib.crc32(case.name.encode()) % (BURSTS - 2)
+    n = recording.burst_length
+    speeds = []
+    for burst in range(BURSTS):
+        truth = recording.truth(burst * n, (burst + 1) * n, grid)
+        speeds.append(float(np.abs(truth.velocity_m_s[truth.mask]).max(initial=0.0)))
+    return int(np.argmax(speeds))
+
+
+def _version() -> str:
+    """Of everything that shapes a case: the simulation and the chain up to R1."""
+    digest = hashlib.sha256(str(FORMAT).encode())
+    for path in _sources():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _sources() -> Iterator[Path]:
+    import trueflow.kernels
+    import trueflow.pipeline
+
+    pipeline, kernels = (Path(next(iter(m.__path__))) for m in (trueflow.pipeline, trueflow.kernels))
+    yield from sorted((pipeline / "sim").glob("*.py"))
+    yield from (pipeline / name for name in ("clutter.py", "config.py", "geometry.py", "stages.py"))
+    yield from (
+        kernels / name
+        for name in ("splat.cu", "splat.py", "slow_time.py", "clutter.cu", "autocorrelate.cu", "maps.cu", "math.cuh")
+    )
+    yield Path(__file__)

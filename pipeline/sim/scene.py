@@ -1,0 +1,137 @@
+"""Scenes as data: what is in the body, in metres and relative to the blood's echo, and nothing of how it is imaged."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tomli_w
+
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.sim.tables import from_table, to_table
+from trueflow.pipeline.sim.vessels import Point, Vessel, within
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Dropout", "Scene", "Tissue", "speed_m_s"]
+
+_IN_NYQUIST = re.compile(r"\s*([-+0-9.eE]+)\s*v_?n\s*", re.IGNORECASE)
+
+
+def speed_m_s(speed: float | str, nyquist_velocity_m_s: float) -> tuple[float, bool]:
+    """A speed in m/s, and whether it was given in multiples of v_N ("2.5vN")."""
+    match = _IN_NYQUIST.fullmatch(speed) if isinstance(speed, str) else None
+    try:
+        value = float(match[1]) * nyquist_velocity_m_s if match else float(speed)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value) or not 0 < abs(value) < 100:
+        expected = 'm/s, or as in "2.5vN"; up to 100 m/s'
+        raise TrueflowError("not a speed", where="peak", found=repr(speed), expected=expected)
+    return value, match is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Tissue:
+    """What is around the vessels.
+
+    Parameters
+    ----------
+    level_db : float or "none"
+        Echo power relative to blood; "none" for vessels in water.
+    wall_db, wall_thickness_m : float
+        How much brighter than tissue the walls are, and how thick.
+    motion : {"none", "sinusoidal", "pulse"}
+        Everything, vessels included, is moved back and forth once per cycle: as a sine, or as the carotid's pulse.
+    motion_m : (x, z)
+        Displacement at the largest value of that waveform.
+    attenuation_db_cm_mhz : float
+    """
+
+    level_db: float | Literal["none"] = 35.0
+    wall_db: float = 8.0
+    wall_thickness_m: float = 0.4e-3
+    motion: Literal["none", "sinusoidal", "pulse"] = "none"
+    motion_m: Point = (0.0, 0.3e-3)
+    attenuation_db_cm_mhz: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.level_db, str):
+            within("tissue", level_db=(self.level_db, -20, 80))
+        within(
+            "tissue",
+            wall_db=(self.wall_db, -40, 40),
+            attenuation_db_cm_mhz=(self.attenuation_db_cm_mhz, 0, 3),
+            wall_thickness_m=(self.wall_thickness_m, 0, 5e-3),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """A place from which less signal comes: an ellipse with a soft edge."""
+
+    center_m: Point
+    semi_axes_m: Point
+    loss_db: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Vessels in tissue.
+
+    Parameters
+    ----------
+    name : str
+    vessels : tuple
+        Of `Tube`, `Bifurcation`, `Chamber`, `Disk`; they must not overlap.
+    peak : float or str
+        In m/s: the largest speed in the field of view over the cycle. As in "2.5vN": the largest velocity that an
+        estimator should see, in multiples of the Nyquist velocity. For a vessel with a share of 1.
+    cycle_s : float
+        Cardiac cycle.
+    tissue : Tissue
+    dropouts : tuple of Dropout
+    """
+
+    name: str
+    vessels: tuple[Vessel, ...]
+    peak: float | str = "0.8vN"
+    cycle_s: float = 0.9
+    tissue: Tissue = field(default_factory=Tissue)
+    dropouts: tuple[Dropout, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.vessels:
+            raise TrueflowError("no vessels", where=f"scene {self.name}", expected="at least one")
+        within("scene", cycle_s=(self.cycle_s, 0.05, 10))
+        speed_m_s(self.peak, 1.0)
+
+    def to_toml(self) -> str:
+        """TOML that `from_toml` reads back to an equal scene."""
+        return tomli_w.dumps(to_table(self))
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str = "scene") -> Scene:
+        """A scene from TOML; see `to_toml` of a named one for an example."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise TrueflowError("not TOML", where=where, found=str(error)) from error
+        return from_table(cls, table, where=where)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scene:
+        """A scene from a TOML file."""
+        try:
+            text = Path(path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            found = getattr(error, "strerror", None) or "not UTF-8"
+            raise TrueflowError("cannot be read", where=str(path), found=found) from error
+        return cls.from_toml(text, where=str(path))
