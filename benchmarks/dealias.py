@@ -83,7 +83,7 @@ def _score(case: ValidationCase, scene: Scene, name: str, device: Device) -> tup
     config = Config()
     stage = Dealias(
         device, scene.acquisition, shape=scene.grid.shape, doppler=config.doppler, mask=config.mask,
-        config=DealiasConfig(name=name),
+        config=DealiasConfig(name=name), noise_filter=scene.noise_filter,
     )  # fmt: skip
     began = time.perf_counter()
     frame = stage(scene.doppler)

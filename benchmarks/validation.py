@@ -36,6 +36,7 @@ FAMILIES = (
 )  # fmt: skip
 PEAKS = (0.8, 1.7, 3.0, 5.0)
 VARIANTS = ((16, 15.0), (8, 8.0))  # pulses, dB
+BANDWIDTH = 0.3  # some four cycles: with short pulses blood at 5 v_N leaves its resolution cell from pulse to pulse
 BURSTS = 22  # of a cycle, 25 a second
 FORMAT = 1
 
@@ -68,7 +69,7 @@ class ValidationCase:
         seed = zlib.crc32(self.name.encode()) & 0xFFFF
         return (
             f"sim://{self.family}?peak={self.peak:g}vN&pulses={self.n_pulses}&snr={self.snr_db:g}&seed={seed}"
-            f"&frames={BURSTS}&mode=fast"
+            f"&frames={BURSTS}&bandwidth={BANDWIDTH:g}&mode=fast"
         )
 
 
@@ -85,6 +86,8 @@ class Scene:
     truth : Truth
     peak : float
         Largest true speed in the frame, in multiples of v_N.
+    noise_filter : (n_out, n_ensemble) float64
+        Of the clutter stage.
     """
 
     acquisition: Acquisition
@@ -93,6 +96,7 @@ class Scene:
     doppler: DopplerFrame
     truth: Truth
     peak: float
+    noise_filter: NDArray[np.float64]
 
 
 def all_cases() -> tuple[ValidationCase, ...]:
@@ -137,6 +141,7 @@ def load_scene(case: ValidationCase, folder: Path, device: Device) -> Scene:
         DopplerFrame(device.upload(arrays["r1"]), device.upload(arrays["r0"]), nyquist, stamp),
         truth,
         float(speeds.max()) / nyquist if speeds.size else 0.0,
+        arrays["noise_filter"],
     )
 
 
@@ -170,6 +175,7 @@ def _make(case: ValidationCase, recording: SimRecording, device: Device) -> dict
         "envelope": device.download(bmode.envelope),
         "truth_velocity_m_s": truth.velocity_m_s,
         "truth_mask": truth.mask,
+        "noise_filter": clutter.noise_filter,
     }
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "Unfold",
     "flow_mask_reference",
     "fold_steps",
+    "noise_coherence",
     "phase_coherence_reference",
     "unfold_reference",
 ]
@@ -25,6 +26,7 @@ __all__ = [
 MAX_FOLD = 16
 STRONG_FRACTION = 0.01  # the power reference: the strongest per cent of pixels lie above it
 FLOW_BINS = 2048
+NOISE_TRIALS = 4096
 
 
 class PhaseCoherence:
@@ -42,6 +44,31 @@ class PhaseCoherence:
         phase, wrapped, coherence = (self._device.empty(self._shape, np.float32) for _ in range(3))
         self._kernel(*pixel_launch(self._device, r0.size), self._params, r0, r1, phase, wrapped, coherence)
         return phase, wrapped, coherence
+
+
+def noise_coherence(noise_filter: NDArray[np.float64], *, lag: int, n_looks: float, quantile: float = 0.99) -> float:
+    """What |R1| / R0 white noise reaches after a slow-time filter: few pulses and a filter's own memory make it large.
+
+    Parameters
+    ----------
+    noise_filter : (n_out, n_in) float64
+        The clutter filter's matrix.
+    lag : int
+    n_looks : float
+        Independent pixels that R1 and R0 are averaged over.
+    quantile : float
+        Of noise pixels that stay below.
+    """
+    n_in = noise_filter.shape[1]
+    looks = max(1, round(n_looks))
+    random = np.random.default_rng(0)
+    noise = random.standard_normal((NOISE_TRIALS, looks, n_in)) + 1j * random.standard_normal(
+        (NOISE_TRIALS, looks, n_in)
+    )
+    x = noise @ noise_filter.T
+    r1 = (x[..., lag:] * x[..., :-lag].conj()).mean(axis=(1, 2))
+    r0 = (np.abs(x) ** 2).mean(axis=(1, 2))
+    return float(np.quantile(np.abs(r1) / r0, quantile))
 
 
 class FlowMask:

@@ -19,14 +19,32 @@ if TYPE_CHECKING:
     from trueflow.pipeline.sources import Framing, Recording, open_source, packets
 
 __all__ = [
-    "Acquisition", "ColorFlow", "ColorFrame", "Config", "DivergingWave", "Framing", "ImageGrid", "PlaneWave", "Probe",
-    "Recording", "RfPacket", "Stamp", "TrueflowError", "open_source", "packets",
+    "Acquisition",
+    "ColorFlow",
+    "ColorFrame",
+    "Config",
+    "DivergingWave",
+    "Framing",
+    "ImageGrid",
+    "PlaneWave",
+    "Probe",
+    "Recording",
+    "RfPacket",
+    "Stamp",
+    "TrueflowError",
+    "open_source",
+    "packets",
 ]
 
 _HOMES = {
-    "acquisition": ("Acquisition", "DivergingWave", "PlaneWave"), "chain": ("ColorFlow",), "config": ("Config",),
-    "errors": ("TrueflowError",), "frames": ("ColorFrame", "RfPacket", "Stamp"), "grid": ("ImageGrid",),
-    "probe": ("Probe",), "sources": ("Framing", "Recording", "open_source", "packets"),
+    "acquisition": ("Acquisition", "DivergingWave", "PlaneWave"),
+    "chain": ("ColorFlow",),
+    "config": ("Config",),
+    "errors": ("TrueflowError",),
+    "frames": ("ColorFrame", "RfPacket", "Stamp"),
+    "grid": ("ImageGrid",),
+    "probe": ("Probe",),
+    "sources": ("Framing", "Recording", "open_source", "packets"),
 }
 
 

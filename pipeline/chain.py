@@ -79,7 +79,15 @@ class ColorFlow:
             config=c.doppler,
         )
         self._persistence = Persistence(self.device, shape=shape, config=c.persistence)
-        self._dealias = Dealias(self.device, acquisition, shape=shape, doppler=c.doppler, mask=c.mask, config=c.dealias)
+        self._dealias = Dealias(
+            self.device,
+            acquisition,
+            shape=shape,
+            doppler=c.doppler,
+            mask=c.mask,
+            config=c.dealias,
+            noise_filter=self._clutter.noise_filter,
+        )
 
     def __call__(self, packet: RfPacket, /) -> ColorFrame:
         """Process one packet; `timings_s` of the result says where the time went."""

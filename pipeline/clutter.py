@@ -131,8 +131,23 @@ class Clutter:
             self._filter = CLUTTER_FILTERS[config.name](device, shape, n_ensemble, config)
         except ValueError as error:
             raise TrueflowError(str(error), where="config [clutter]") from error
-        self._config = config
+        self._config, self._n_ensemble = config, n_ensemble
         self.n_out = self._filter.n_out
+
+    @property
+    def noise_filter(self) -> NDArray[np.float64]:
+        """A matrix (n_out, n_ensemble) that does to white noise what the filter does; for SVD, that of a regression."""
+        c, n = self._config, self._n_ensemble
+        if c.name in ("fir", "iir"):
+            cutoff, order = c.cutoff_fraction, _order(c)
+            if c.name == "fir":
+                design = slow_time.fir_filter(n, cutoff_fraction=cutoff, order=order, keep_state=c.keep_state)
+                return design.output[:, :n]
+            return slow_time.iir_filter(n, cutoff_fraction=cutoff, order=order, initialization=c.initialization).output
+        order = {"none": -1, "svd": c.rank_low - 1}.get(c.name, _order(c) if c.name in ORDERS else -1)
+        if not 0 <= order <= n - 3:
+            return slow_time.identity(n).output
+        return slow_time.polynomial_filter(n, order=order).output
 
     @property
     def config(self) -> ClutterConfig:

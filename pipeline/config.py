@@ -147,10 +147,13 @@ class PersistenceConfig(Section):
 
 @dataclass(frozen=True, slots=True)
 class MaskConfig(Section):
-    """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed."""
+    """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed.
+
+    The coherence that is not given is what one in a hundred pixels of noise would reach after the clutter filter.
+    """
 
     power_db: float = bounded(-20.0, -200, 100)
-    coherence: float = bounded(0.3, 0, 1)
+    coherence: float | None = bounded(None, 0, 1)
     velocity_fraction: float = bounded(0.0, 0, 1)
     speck_radius: int = bounded(2, 0, 100)
     speck_fraction: float = bounded(0.5, 0, 0.999)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from trueflow.kernels.device import Device
 from trueflow.kernels.regions import RegionUnwrapper
-from trueflow.kernels.velocity import FlowMask, PhaseCoherence, Unfold
+from trueflow.kernels.velocity import FlowMask, PhaseCoherence, Unfold, noise_coherence
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.config import DealiasConfig, DopplerConfig, MaskConfig
 from trueflow.pipeline.errors import TrueflowError
@@ -112,6 +112,7 @@ class Dealias:
         doppler: DopplerConfig,
         mask: MaskConfig,
         config: DealiasConfig,
+        noise_filter: NDArray[np.float64] | None = None,
     ) -> None:
         nyquist_velocity_m_s = acquisition.nyquist_velocity_m_s(doppler.lag)
         self._phase = PhaseCoherence(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
@@ -120,7 +121,7 @@ class Dealias:
                 device,
                 shape=shape,
                 power_db=mask.power_db,
-                coherence=mask.coherence,
+                coherence=least_coherence(mask, doppler, noise_filter),
                 velocity_fraction=mask.velocity_fraction,
                 radius=mask.speck_radius,
                 fraction=mask.speck_fraction,
@@ -137,3 +138,21 @@ class Dealias:
         fold, confidence = self._dealiaser(PhaseMap(turns, coherence, mask), segmentation)
         velocity = self._unfold(wrapped, mask, fold)
         return VelocityFrame(velocity, wrapped, fold, confidence, mask, doppler.nyquist_velocity_m_s, doppler.stamp)
+
+
+# A pixel of the default grid is about a third of a resolution cell each way, so that n averaged pixels are some n / 4
+# independent looks.
+PIXELS_PER_LOOK = 4.0
+COHERENCE_WITHOUT_FILTER = 0.3
+# With four pulses noise is as coherent as blood: no gate parts them, and the blood is shown.
+MOST_COHERENCE = 0.75
+
+
+def least_coherence(mask: MaskConfig, doppler: DopplerConfig, noise_filter: NDArray[np.float64] | None) -> float:
+    """The flow mask's gate on |R1| / R0: as given, or what noise would hardly reach."""
+    if mask.coherence is not None:
+        return mask.coherence
+    if noise_filter is None:
+        return COHERENCE_WITHOUT_FILTER
+    n_looks = max(1.0, doppler.average_z * doppler.average_x / PIXELS_PER_LOOK)
+    return min(MOST_COHERENCE, noise_coherence(noise_filter, lag=doppler.lag, n_looks=n_looks))

@@ -124,7 +124,7 @@ def _panels(flow: ColorFlow, config: Config, beat: _Heartbeat, url: str) -> Pane
         frames=beat.frames,
         truths=beat.truths,
         duration_s=CYCLE_S,
-        title=f"Scene '{scene}': flow at up to {folds:.1f} times the Nyquist velocity",
+        title=f"Simulated heartbeat, scene '{scene}': flow up to {folds:.1f} times the Nyquist velocity",
         caution=CAUTION,
         dealiaser=config.dealias.name,
     )

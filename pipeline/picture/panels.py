@@ -52,7 +52,10 @@ TRACE_BOX = 78, 634, 1216, 846
 LEGEND_LEFT = 1316
 
 FOLD_INKS = {  # apart from each other for every common kind of color blindness, and unlike velocity's red and blue
-    2: (255, 122, 0), 1: (255, 214, 64), -1: (64, 224, 190), -2: (150, 110, 255),
+    2: (255, 122, 0),
+    1: (255, 214, 64),
+    -1: (64, 224, 190),
+    -2: (150, 110, 255),
 }
 MOST_FOLDS = 2
 PLAIN_INK, PLAIN_SHARE = np.array((150, 165, 190), np.float32), np.float32(0.35)
@@ -248,7 +251,7 @@ class Panels:
             value = values[index] * CM_S
             y = top + 84 + 32 * line
             if np.isfinite(value):
-                pen.text((WIDTH - 62, y), signed(round(float(value), 1)), TEXT, fonts.text, anchor="rm")
+                pen.text((WIDTH - 62, y), f"{value:+.1f}", TEXT, fonts.text, anchor="rm")
                 pen.text((WIDTH - 20, y), "cm/s", DIM, fonts.small, anchor="rm")
             else:
                 pen.text((WIDTH - 20, y), "no flow seen", DIM, fonts.small, anchor="rm")

@@ -47,10 +47,12 @@ def choose_gate(frames: Sequence[ColorFrame], truths: Sequence[Truth], grid: Ima
     """Where the frames show most aliased flow: the sum over frames of what exceeds v_N; of all flow if nothing does."""
     half = [max(1, round(GATE_SIDE_M / step / 2)) for step in _pitch_m(grid)]
     size = [2 * n + 1 for n in half]
-    seen_m_s = np.array([
-        np.abs(truth.velocity_m_s) * (frame.velocity.mask & truth.mask)
-        for frame, truth in zip(frames, truths, strict=True)
-    ])
+    seen_m_s = np.array(
+        [
+            np.abs(truth.velocity_m_s) * (frame.velocity.mask & truth.mask)
+            for frame, truth in zip(frames, truths, strict=True)
+        ]
+    )
     excess_m_s = np.maximum(seen_m_s - frames[0].velocity.nyquist_velocity_m_s, 0).sum(axis=0)
     amount = ndimage.uniform_filter(excess_m_s if excess_m_s.any() else seen_m_s.sum(axis=0), size, mode="constant")
     within = np.zeros(grid.shape, np.bool_)
@@ -194,7 +196,12 @@ class TraceChart:
         return plot
 
     def _curve(
-        self, pen: ImageDraw.ImageDraw, values_m_s: NDArray[np.float64], ink: tuple[int, int, int], width: int, *,
+        self,
+        pen: ImageDraw.ImageDraw,
+        values_m_s: NDArray[np.float64],
+        ink: tuple[int, int, int],
+        width: int,
+        *,
         dots: int = 0,
     ) -> None:
         """A line through the frames, broken where there is no value."""

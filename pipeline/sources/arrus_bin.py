@@ -62,28 +62,13 @@ LARGEST_TEXT_BYTES = 1 << 20
 
 _PROBE_KINDS = ("linear", "phased", "convex")
 _PROBE_KEYS = {
-    "kind": str,
-    "name": str,
-    "n_elements": int,
-    "pitch_m": float,
-    "radius_m": float,
-    "center_frequency_hz": float,
-    "bandwidth_fraction": float,
-    "element_width_m": float,
+    "kind": str, "name": str, "n_elements": int, "pitch_m": float, "radius_m": float, "center_frequency_hz": float,
+    "bandwidth_fraction": float, "element_width_m": float,
 }
 _SEQUENCE_KEYS = {
-    "angles_rad": list,
-    "virtual_sources_m": list,
-    "n_repeats": int,
-    "center_frequency_hz": float,
-    "prf_hz": float,
-    "n_samples": int,
-    "sampling_frequency_hz": float,
-    "rx_start_s": float,
-    "sound_speed_m_s": float,
-    "iq": bool,
-    "demodulation_frequency_hz": float,
-    "n_receive_firings": int,
+    "angles_rad": list, "virtual_sources_m": list, "n_repeats": int, "center_frequency_hz": float, "prf_hz": float,
+    "n_samples": int, "sampling_frequency_hz": float, "rx_start_s": float, "sound_speed_m_s": float, "iq": bool,
+    "demodulation_frequency_hz": float, "n_receive_firings": int,
 }
 
 
@@ -131,11 +116,8 @@ class ArrusBinRecording(Recording):
     def _checked_frames(self, n_frames: int | None) -> int:
         frame_bytes = 2 * self._sample_values * self._repeats
         shape = (
-            1,
-            self.acquisition.n_transmits * self._repeats,
-            self.acquisition.probe.n_elements,
-            self.acquisition.n_samples,
-            self._parts,
+            1, self.acquisition.n_transmits * self._repeats, self.acquisition.probe.n_elements,
+            self.acquisition.n_samples, self._parts,
         )
         try:
             found = os.stat(self._bin).st_size
@@ -144,9 +126,7 @@ class ArrusBinRecording(Recording):
         whole = max(1, found // frame_bytes) if n_frames is None else n_frames
         if found != whole * frame_bytes:
             raise TrueflowError(
-                "size does not fit the sequence",
-                where=str(self._bin),
-                found=f"{found} bytes",
+                "size does not fit the sequence", where=str(self._bin), found=f"{found} bytes",
                 expected=f"{whole * frame_bytes} bytes: {whole} frame(s) {shape} of int16",
                 advice="check n_samples, n_elements, iq and the transmits in the .toml; is the file truncated?",
             )
@@ -166,11 +146,9 @@ class ArrusBinRecording(Recording):
             raise TrueflowError("cannot be read", where=str(self._bin), found=error.strerror) from error
         if values.size != (stop - start) * self._sample_values:
             raise TrueflowError(
-                "file ends early",
-                where=str(self._bin),
+                "file ends early", where=str(self._bin),
                 found=f"{2 * (start * self._sample_values + values.size)} bytes",
-                expected=f"{2 * stop * self._sample_values} bytes",
-                advice="was it changed while it was read?",
+                expected=f"{2 * stop * self._sample_values} bytes", advice="was it changed while it was read?",
             )
         if self._parts == 2:
             pairs = values.reshape(*shape, 2)
@@ -203,9 +181,7 @@ def _read_sidecar(path: Path) -> dict[str, dict[str, Any]]:
             text = file.read(LARGEST_TEXT_BYTES + 1)
     except OSError as error:
         raise TrueflowError(
-            "the acquisition is not described",
-            where=str(path),
-            found=error.strerror,
+            "the acquisition is not described", where=str(path), found=error.strerror,
             expected="a .toml beside the .bin with [probe] and [sequence]",
         ) from error
     try:
@@ -224,9 +200,7 @@ def _read_sidecar(path: Path) -> dict[str, dict[str, Any]]:
             kinds = (int, float) if known[key] is float else (known[key],)
             if not isinstance(value, kinds) or (isinstance(value, bool) and known[key] is not bool):
                 raise TrueflowError(
-                    "wrong type",
-                    where=f"{path} [{name}] {key}",
-                    found=type(value).__name__,
+                    "wrong type", where=f"{path} [{name}] {key}", found=type(value).__name__,
                     expected=known[key].__name__,
                 )
     return {name: dict(tables[name]) for name in ("probe", "sequence")}
@@ -238,7 +212,9 @@ def _needed(table: dict[str, Any], key: str, *, where: str) -> Any:
     return table[key]
 
 
-def _count(table: dict[str, Any], key: str, default: int | None = None, *, where: str, most: int = 1 << 20) -> int:
+def _count(
+    table: dict[str, Any], key: str, default: int | None = None, *, where: str, most: int = 1 << 20
+) -> int:
     value = table.get(key, default) if default is not None else _needed(table, key, where=where)
     if not 1 <= value <= most:
         raise TrueflowError("out of range", where=f"{where} {key}", found=value, expected=f"1 to {most}")
@@ -266,18 +242,13 @@ def _probe(table: dict[str, Any], name: str, *, where: str) -> Probe:
 def _acquisition(table: dict[str, Any], probe: Probe, *, where: str) -> Acquisition:
     iq = table.get("iq", False)
     return Acquisition(
-        probe=probe,
-        transmits=_transmits(table, where=where),
+        probe=probe, transmits=_transmits(table, where=where),
         sampling_frequency_hz=table.get("sampling_frequency_hz", NOMINAL_SAMPLING_FREQUENCY_HZ),
         center_frequency_hz=_needed(table, "center_frequency_hz", where=where),
-        prf_hz=_needed(table, "prf_hz", where=where),
-        n_samples=_count(table, "n_samples", where=where),
-        n_ensemble=1,
-        rx_start_s=table.get("rx_start_s", 0.0),
-        sound_speed_m_s=table.get("sound_speed_m_s", 1540.0),
+        prf_hz=_needed(table, "prf_hz", where=where), n_samples=_count(table, "n_samples", where=where), n_ensemble=1,
+        rx_start_s=table.get("rx_start_s", 0.0), sound_speed_m_s=table.get("sound_speed_m_s", 1540.0),
         demodulation_frequency_hz=table.get("demodulation_frequency_hz") if iq else None,
-        sample_kind="iq" if iq else "rf",
-        n_receive_firings=_count(table, "n_receive_firings", 1, where=where),
+        sample_kind="iq" if iq else "rf", n_receive_firings=_count(table, "n_receive_firings", 1, where=where),
     )
 
 
@@ -285,9 +256,7 @@ def _transmits(table: dict[str, Any], *, where: str) -> tuple[Transmit, ...]:
     given = [key for key in ("angles_rad", "virtual_sources_m") if key in table]
     if len(given) != 1:
         raise TrueflowError(
-            "transmits are not described",
-            where=where,
-            found=" and ".join(given) or "nothing",
+            "transmits are not described", where=where, found=" and ".join(given) or "nothing",
             expected="either angles_rad or virtual_sources_m",
         )
     values = table[given[0]]
