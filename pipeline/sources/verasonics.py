@@ -95,24 +95,16 @@ class VerasonicsRecording(Recording):
         if self._pulses[0].n_rows % parts:
             raise TrueflowError("odd number of samples", where=receive.name("endSample"), expected="pairs of I and Q")
         rate_mhz = bounded(receive, "decimSampleRate", low=0.01, high=1000.0, unit="MHz") / bounded(
-            receive,
-            "quadDecim",
-            low=1.0,
-            high=64.0,
-            unit="times",
-            default=1.0,  # newer scanners leave it out
+            receive, "quadDecim", low=1.0, high=64.0, unit="times", default=1.0  # newer scanners leave it out
         )
-        demodulation_mhz = bounded(receive, "demodFrequency", low=0.01, high=200.0, unit="MHz", default=1e-6 / period_s)
+        demodulation_mhz = bounded(
+            receive, "demodFrequency", low=0.01, high=200.0, unit="MHz", default=1e-6 / period_s
+        )
         self.acquisition = Acquisition(
-            probe=probe,
-            transmits=self._order.transmits,
-            sampling_frequency_hz=rate_mhz * 1e6 / parts,
-            center_frequency_hz=center_frequency_hz,
-            prf_hz=self._order.prf_hz,
-            n_samples=self._pulses[0].n_rows // parts,
-            n_ensemble=min(self.burst_length, 1 << 16),
-            rx_start_s=rx_start_periods(mat, self._pulses) * period_s,
-            sound_speed_m_s=sound_speed_m_s,
+            probe=probe, transmits=self._order.transmits, sampling_frequency_hz=rate_mhz * 1e6 / parts,
+            center_frequency_hz=center_frequency_hz, prf_hz=self._order.prf_hz,
+            n_samples=self._pulses[0].n_rows // parts, n_ensemble=min(self.burst_length, 1 << 16),
+            rx_start_s=rx_start_periods(mat, self._pulses) * period_s, sound_speed_m_s=sound_speed_m_s,
             demodulation_frequency_hz=demodulation_mhz * 1e6 if self._iq else None,
             sample_kind="iq" if self._iq else "rf",
         )
@@ -152,10 +144,7 @@ def _slow_time(waves: list[Transmit], pulses: list[Pulse], n_frames: int, where:
     intervals_s = np.array([pulse.interval_s for pulse in pulses])
     if np.isnan(intervals_s[:-1]).any() or (len(pulses) == 1 and np.isnan(intervals_s[0])):
         raise TrueflowError(
-            "time between pulses is unknown",
-            where=where,
-            found="an event without it",
-            expected="us in every event",
+            "time between pulses is unknown", where=where, found="an event without it", expected="us in every event",
             advice="it sets the pulse repetition frequency and with it the velocity scale",
         )
     if not np.isnan(intervals_s[-1]):
@@ -163,9 +152,7 @@ def _slow_time(waves: list[Transmit], pulses: list[Pulse], n_frames: int, where:
     frame = arrange(waves, 1, intervals_s, where=where)
     if frame.n_repeats == 1 and n_frames > 1:
         raise TrueflowError(
-            "time between frames is unknown",
-            where=where,
-            found="none in the last event of a frame",
+            "time between frames is unknown", where=where, found="none in the last event of a frame",
             expected="us to the next frame: each frame is one slow-time sample",
         )
     return replace(frame, n_frames=n_frames)
@@ -196,9 +183,7 @@ def _is_iq(mat: MatFile, receive: int) -> bool:
     mode = mat.text("Receive", "sampleMode", receive, default="NS200BW")
     if mode not in SAMPLE_MODES:
         raise TrueflowError(
-            "unknown sample mode",
-            where=f"{mat.path} Receive({receive + 1}) sampleMode",
-            found=repr(mode[:20]),
+            "unknown sample mode", where=f"{mat.path} Receive({receive + 1}) sampleMode", found=repr(mode[:20]),
             advice=nearest(mode[:20], SAMPLE_MODES),
         )
     return SAMPLE_MODES[mode]

@@ -47,9 +47,7 @@ def read_track(group: h5py.Group, file: h5py.File, path: Path) -> Track:
     data, scan_group = child(group, "data"), child(group, "scan")
     if not isinstance(scan_group, h5py.Group):
         raise TrueflowError(
-            "missing group",
-            where=f"{path} {name_of(group)}/scan",
-            found="nothing",
+            "missing group", where=f"{path} {name_of(group)}/scan", found="nothing",
             expected="sampling_frequency, center_frequency and the rest of the scan",
         )
     scan = fields_of(scan_group, path)
@@ -65,24 +63,18 @@ def _channel_track(raw: Any, scan: Fields, file: h5py.File, path: Path) -> Track
     n_frames, n_transmits, n_samples, n_elements, n_parts = shape
     if n_parts not in (1, 2) or raw.dtype.kind == "c":
         raise TrueflowError(
-            "neither RF nor IQ",
-            where=where,
-            found=f"{raw.dtype}, shape {shape}",
+            "neither RF nor IQ", where=where, found=f"{raw.dtype}, shape {shape}",
             expected="real numbers, last axis 1 (RF) or 2 (I and Q)",
         )
     probe = _probe_of(scan, file, path)
     if probe is None:
         raise TrueflowError(
-            "missing field",
-            where=f"{path} probe/probe_geometry",
-            found="nothing",
+            "missing field", where=f"{path} probe/probe_geometry", found="nothing",
             expected=f"({n_elements}, 3) element positions in m",
         )
     if probe.n_elements != n_elements:
         raise TrueflowError(
-            "does not fit the samples",
-            where=f"{path} probe_geometry",
-            found=f"{probe.n_elements} elements",
+            "does not fit the samples", where=f"{path} probe_geometry", found=f"{probe.n_elements} elements",
             expected=f"{n_elements}, as in raw_data {shape}",
         )
     _refuse_subapertures(scan, n_elements)
@@ -94,43 +86,25 @@ def _channel_track(raw: Any, scan: Fields, file: h5py.File, path: Path) -> Track
     intervals_s = pulse_intervals_s(scan, n_frames, n_transmits)
     order = arrange(clock.transmits, n_frames, intervals_s, where=scan.name("time_to_next_transmit"))
     acquisition = _channel_acquisition(
-        scan,
-        probe,
-        clock,
-        order,
-        n_samples=n_samples,
-        iq=n_parts == 2,
-        center_frequency_hz=center_frequency_hz,
+        scan, probe, clock, order, n_samples=n_samples, iq=n_parts == 2, center_frequency_hz=center_frequency_hz,
         sound_speed_m_s=sound_speed_m_s,
     )
     return Track(acquisition, order, raw)
 
 
 def _channel_acquisition(
-    scan: Fields,
-    probe: Probe,
-    clock: ZeaClock,
-    order: PulseOrder,
-    *,
-    n_samples: int,
-    iq: bool,
-    center_frequency_hz: float,
-    sound_speed_m_s: float,
+    scan: Fields, probe: Probe, clock: ZeaClock, order: PulseOrder, *, n_samples: int, iq: bool,
+    center_frequency_hz: float, sound_speed_m_s: float,
 ) -> Acquisition:
     demodulation_frequency_hz = None
     if iq:
         demodulation_frequency_hz = scan.uniform("demodulation_frequency", expected="Hz", default=center_frequency_hz)
     return Acquisition(
-        probe=probe,
-        transmits=order.transmits,
+        probe=probe, transmits=order.transmits,
         sampling_frequency_hz=scan.positive("sampling_frequency", expected="sampling frequency in Hz"),
-        center_frequency_hz=center_frequency_hz,
-        prf_hz=order.prf_hz,
-        n_samples=n_samples,
-        n_ensemble=min(order.burst_length, LONGEST_ENSEMBLE),
-        rx_start_s=clock.rx_start_s,
-        sound_speed_m_s=sound_speed_m_s,
-        demodulation_frequency_hz=demodulation_frequency_hz,
+        center_frequency_hz=center_frequency_hz, prf_hz=order.prf_hz, n_samples=n_samples,
+        n_ensemble=min(order.burst_length, LONGEST_ENSEMBLE), rx_start_s=clock.rx_start_s,
+        sound_speed_m_s=sound_speed_m_s, demodulation_frequency_hz=demodulation_frequency_hz,
         sample_kind="iq" if iq else "rf",
     )
 
@@ -148,21 +122,16 @@ def _beamformed_track(data: h5py.Group, scan: Fields, file: h5py.File, path: Pat
     shape = check_samples(values, axes, f"{where}/values")
     if not complex_values and shape[-1] != 2:
         raise TrueflowError(
-            "not IQ",
-            where=f"{where}/values",
-            found=f"last axis {shape[-1]}",
-            expected="2 (I and Q)",
+            "not IQ", where=f"{where}/values", found=f"last axis {shape[-1]}", expected="2 (I and Q)",
             advice="Doppler needs the phase: store IQ",
         )
     fields = fields_of(node, path)
     grid = grid_from_coordinates(_coordinates(fields, shape[1:3]), fields.name("coordinates"))
     order = arrange((PlaneWave(),), shape[0], _frame_steps_s(fields, scan, shape[0]), where=fields.name("timestamps"))
     acquisition = beamformed_acquisition(
-        grid,
-        probe=_probe_of(scan, file, path),
+        grid, probe=_probe_of(scan, file, path),
         center_frequency_hz=scan.uniform("center_frequency", expected="center frequency in Hz"),
-        slow_time_rate_hz=order.prf_hz,
-        sampling_frequency_hz=scan.optional("sampling_frequency"),
+        slow_time_rate_hz=order.prf_hz, sampling_frequency_hz=scan.optional("sampling_frequency"),
         sound_speed_m_s=scan.positive("sound_speed", expected="m/s", default=DEFAULT_SOUND_SPEED_M_S),
         n_ensemble=min(order.burst_length, LONGEST_ENSEMBLE),
     )
@@ -212,8 +181,6 @@ def _refuse_subapertures(scan: Fields, n_elements: int) -> None:
         return
     if indices.shape[-1] != n_elements or (indices.reshape(-1, n_elements) != np.arange(n_elements)).any():
         raise TrueflowError(
-            "receive apertures are not supported",
-            where=scan.name("rx_aperture_indices"),
-            found=indices.shape,
+            "receive apertures are not supported", where=scan.name("rx_aperture_indices"), found=indices.shape,
             expected=f"all {n_elements} elements in order, for every transmit",
         )
