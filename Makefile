@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 PYTEST ?=
 BENCH ?=
+DEMO ?=
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -28,6 +29,10 @@ SANITIZED_LIBRARY := $(SANITIZED)/trueflow_$(SANITIZED_LEVEL).so
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: environment ## show what dealiasing does: out/demo.mp4, out/demo.png; DEMO="--seed 2" passes options on
+	$(BIN)/trueflow demo -o out $(DEMO)
 
 .PHONY: test
 test: environment ## run the tests; PYTEST="-k das" passes options on

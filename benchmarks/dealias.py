@@ -41,6 +41,8 @@ class CaseResult:
         Share of right folds among the pixels with a confidence of at least 0.9; nan where there are none.
     sure : float
         Share of flow pixels with such a confidence.
+    coverage : float
+        Share of the true flow that the flow mask shows: wrong folds are counted there only.
     """
 
     case: ValidationCase
@@ -51,6 +53,7 @@ class CaseResult:
     duration_s: float
     sure_and_right: float
     sure: float
+    coverage: float
 
     @property
     def band(self) -> tuple[float, float]:
@@ -98,6 +101,7 @@ def _score(case: ValidationCase, scene: Scene, name: str, device: Device) -> tup
         case, name, scene.peak, nyquist, score, duration_s,
         float(right[sure].mean()) if sure.any() else math.nan,
         float(sure.sum() / flow.sum()) if flow.any() else math.nan,
+        float(flow.sum() / scene.truth.mask.sum()) if scene.truth.mask.any() else math.nan,
     )  # fmt: skip
     return result, frame
 

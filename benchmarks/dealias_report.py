@@ -59,6 +59,7 @@ def as_document(results: Sequence[CaseResult], provenance: Mapping[str, object])
             "duration_s": r.duration_s,
             "sure_and_right": r.sure_and_right,
             "sure": r.sure,
+            "coverage": r.coverage,
         }
         for r in results
     ]
@@ -80,7 +81,7 @@ def as_page(document: Mapping[str, Any]) -> str:
         "",
     ]  # fmt: skip
     header = ["dealiaser", *(f"wrong folds, {_band(b)}" for b in BANDS), "all", "false folds", "RMSE / v_N",
-              "aliased IoU", "sure", "sure and right", "ms"]  # fmt: skip
+              "aliased IoU", "sure", "sure and right", "flow shown", "ms"]  # fmt: skip
     rows = []
     for name in dict.fromkeys(row["dealiaser"] for row in document["summary"]):
         by_band = {tuple(r["band_v_n"]): r for r in document["summary"] if r["dealiaser"] == name}
@@ -89,7 +90,7 @@ def as_page(document: Mapping[str, Any]) -> str:
         rows.append([
             name, *rates, _percent(whole["wrong_fold_rate"]), _percent(whole["false_fold_rate_on_unaliased"]),
             _number(whole["rmse_v_n"]), _number(whole["aliased_iou"]), _percent(whole["sure"]),
-            _percent(whole["sure_and_right"]), f"{1e3 * whole['duration_s']:.1f}",
+            _percent(whole["sure_and_right"]), _percent(whole["coverage"]), f"{1e3 * whole['duration_s']:.1f}",
         ])  # fmt: skip
     lines += _table(header, rows)
     for name in (row[0] for row in rows):
@@ -105,6 +106,7 @@ def _means(results: Sequence[CaseResult]) -> dict[str, float]:
         "rmse_v_n": lambda r: r.score.rmse_m_s / r.nyquist_velocity_m_s,
         "aliased_iou": lambda r: r.score.aliased_iou,
         "sure": lambda r: r.sure,
+        "coverage": lambda r: r.coverage,
         "sure_and_right": lambda r: r.sure_and_right,
     }
     means = {name: mean_over_families(results, value) for name, value in values.items()}

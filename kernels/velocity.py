@@ -46,7 +46,7 @@ class PhaseCoherence:
         return phase, wrapped, coherence
 
 
-def noise_coherence(noise_filter: NDArray[np.float64], *, lag: int, n_looks: float, quantile: float = 0.99) -> float:
+def noise_coherence(noise_filter: NDArray[np.float64], *, lag: int, n_looks: float, quantile: float = 0.9) -> float:
     """What |R1| / R0 white noise reaches after a slow-time filter: few pulses and a filter's own memory make it large.
 
     Parameters

@@ -74,7 +74,7 @@ def fold_score(velocity: VelocityFrame, truth: Truth) -> FoldScore:
         n_flow_pixels=int(fold.size),
         false_fold_rate_on_unaliased=_mean(said[~aliased]),
         rmse_m_s=math.sqrt(_mean((velocity.velocity_m_s[flow] - true_m_s) ** 2)) if fold.size else math.nan,
-        aliased_iou=both / either if either else math.nan,
+        aliased_iou=float(both / either) if either else math.nan,
     )
 
 

@@ -210,7 +210,7 @@ def _show(report: dict[str, Any]) -> None:
     click.echo("Wrong folds, share of flow pixels, against the simulation's truth")
     show_table(rows, styles=["dim"])
     click.echo(
-        f"{_percent(report['flow_shown_rate'])} of the flow is colored (the wall filter takes the rest); "
+        f"{_percent(report['flow_shown_rate'])} of the flow is colored (wall filter and flow mask hide the rest); "
         f"{_percent(report['false_color_rate'])} of the color has no flow under it (vessel walls, moving tissue)."
     )
     stages = [(name, f"{seconds * 1e3:.2f} ms", "") for name, seconds in report["stages_median_s"].items()]
