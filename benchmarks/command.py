@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trueflow.benchmarks.dealias_command import dealias
+from trueflow.benchmarks.simulation_command import simulation
 from trueflow.pipeline.cli.common import progress_bar
 
 if TYPE_CHECKING:
@@ -259,3 +260,4 @@ def _show(title: str, table: Table) -> None:
 
 
 bench.add_command(dealias)
+bench.add_command(simulation)

@@ -17,13 +17,15 @@ from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.config import BeamformConfig, DemodulateConfig
 from trueflow.pipeline.frames import RfPacket, Stamp
 from trueflow.pipeline.grid import ImageGrid
-from trueflow.pipeline.sim.beams import Beams
 from trueflow.pipeline.sim.echoes import ChannelEchoes
 from trueflow.pipeline.sim.fast import FastEchoes
 from trueflow.pipeline.sim.recording import SimRecording
 from trueflow.pipeline.stages import Beamform
 
-__all__ = ["MODES", "RAYLEIGH", "Both", "Flow", "Levels", "Speckle", "flow", "levels", "make_both", "speckle", "speed"]
+__all__ = [
+    "MODES", "RAYLEIGH", "Both", "Comparison", "Flow", "Speckle", "agreement", "compare", "flow", "leak_db",
+    "make_both", "speckle", "speed",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -32,6 +34,9 @@ RAYLEIGH = float(np.sqrt(np.pi / (4 - np.pi)))  # mean over standard deviation o
 GRID_X_M = (-8e-3, 8e-3, 129)
 GRID_Z_M = (7e-3, 34e-3, 541)  # a quarter of the axial correlation length
 CLEAR_M = 2.5e-3  # of tissue from the wall, which is brighter, and from the lumen
+SCENE = "sim://straight?waveform=constant"
+PEAKS = (0.4, 0.9, 2.0)  # of v_N
+TIMED = ("sim://femoral", "sim://femoral?motion=none")
 BIN_M = 0.4e-3  # of the profile across a vessel
 LAGS = 16
 
@@ -69,7 +74,7 @@ class Both:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speckle:
-    """Statistics of tissue: envelope's mean over deviation, autocorrelation by lag (m), its half widths at half maximum.
+    """Statistics of tissue: envelope's mean over deviation, autocorrelation by lag, its half widths at half maximum.
 
     Parameters
     ----------
@@ -96,8 +101,8 @@ class Flow:
     depth_m : (n,)
         Middle of each bin.
     true, bias, width : (n,)
-        Mean velocity that an estimator should see, the error of lag one's, and the standard deviation of the spectrum that
-        lag one's coherence stands for: sqrt(-2 ln |R1| / R0) / pi.
+        Mean velocity that an estimator should see, the error of lag one's, and the standard deviation of the spectrum
+        that lag one's coherence stands for: sqrt(-2 ln |R1| / R0) / pi.
     spectra : (n, n_ensemble)
         Mean power spectrum, from -1 to 1, each row's sum 1.
     """
@@ -110,11 +115,48 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Levels:
-    """Tissue that leaks into the lumen, in dB over tissue, by distance from the wall."""
+class Comparison:
+    """Everything that is compared, each by mode.
 
-    depth_m: Array
-    leak_db: Array
+    Parameters
+    ----------
+    tissue : Both
+        A vessel in tissue far above everything else.
+    agreement : float
+        Of the modes' IQ in tissue.
+    speckle : dict of Speckle
+    leak_db : dict of (n,)
+    flows : dict of dict of Flow
+        By peak over v_N.
+    seconds : dict of dict of float
+        Per burst, by URL.
+    """
+
+    tissue: Both
+    agreement: float
+    speckle: dict[str, Speckle]
+    leak_db: dict[str, Array]
+    flows: dict[float, dict[str, Flow]]
+    seconds: dict[str, dict[str, float]]
+
+
+def compare(
+    *, peaks: Sequence[float] = PEAKS, bursts: int = 2, timed: Sequence[str] = TIMED, seed: int = 1
+) -> Comparison:
+    """Speckle and leakage in a scene of tissue 60 dB above blood, Doppler of the same vessel's blood alone."""
+    tissue = make_both(f"{SCENE}&tissue=60&snr=60&pulses=2&seed={seed}")
+    flows = {}
+    for peak in peaks:
+        blood = make_both(f"{SCENE}&snr=70&pulses=24&peak={peak}vN&seed={seed}", bursts=bursts, tissue=False)
+        flows[peak] = {mode: flow(blood, mode) for mode in MODES}
+    return Comparison(
+        tissue,
+        agreement(tissue),
+        {mode: speckle(tissue, mode) for mode in MODES},
+        {mode: leak_db(tissue, mode) for mode in MODES},
+        flows,
+        {url: speed(url) for url in timed},
+    )
 
 
 def make_both(url: str, *, bursts: int = 1, tissue: bool = True) -> Both:
@@ -133,9 +175,9 @@ def make_both(url: str, *, bursts: int = 1, tissue: bool = True) -> Both:
         recording = SimRecording(bare, recording.options)
     a, device, beamform = recording.acquisition, get_device("cpu"), BeamformConfig(f_number=recording.options.f_number)
     grid = ImageGrid.cartesian(np.linspace(*GRID_X_M), np.linspace(*GRID_Z_M))
-    common = {"margin_m": recording.margin_m, "snr_db": recording.options.snr, "seed": recording.options.seed}
-    rf = ChannelEchoes(device, a, recording.field, beamform, **common)
-    fast = FastEchoes(device, a, recording.field, beamform, grid=grid, **common)
+    margin_m, snr_db, seed = recording.margin_m, recording.options.snr, recording.options.seed
+    rf = ChannelEchoes(device, a, recording.field, beamform, margin_m=margin_m, snr_db=snr_db, seed=seed)
+    fast = FastEchoes(device, a, recording.field, beamform, grid=grid, margin_m=margin_m, snr_db=snr_db, seed=seed)
     form = _beamformer(device, a, grid, beamform)
     makers: dict[str, Callable[[int, float], NDArray[np.complex64]]] = {
         "rf": lambda number, start_s: form(rf.burst(number, start_s)),
@@ -167,9 +209,7 @@ def speckle(both: Both, mode: str) -> Speckle:
     along = [_correlation(iq, both.tissue, axis) for axis in (1, 2)]
     lags = [np.arange(LAGS) * (axis[1] - axis[0]) for axis in (z, x)]
     widths = [_half_width(lag, value) for lag, value in zip(lags, along, strict=True)]
-    return Speckle(
-        float(envelope.mean() / envelope.std()), lags[0], along[0], lags[1], along[1], widths[0], widths[1]
-    )
+    return Speckle(float(envelope.mean() / envelope.std()), lags[0], along[0], lags[1], along[1], widths[0], widths[1])
 
 
 def _correlation(iq: NDArray[np.complex128], mask: NDArray[np.bool_], axis: int) -> Array:
@@ -216,12 +256,18 @@ def flow(both: Both, mode: str) -> Flow:
     return Flow(edges + BIN_M / 2, np.array(true), np.array(bias), np.array(width), np.array(spectra))
 
 
-def levels(both: Both, mode: str) -> Levels:
-    """How far tissue leaks into the lumen: for a scene whose tissue is much brighter than what its blood returns."""
+def agreement(both: Both) -> float:
+    """|Correlation coefficient| of the modes' IQ in tissue: their scatterers are the same."""
+    one, other = (both.iq[mode][..., 0][:, both.tissue].astype(np.complex128) for mode in MODES)
+    return float(abs(np.vdot(one, other)) / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def leak_db(both: Both, mode: str) -> Array:
+    """What leaks into the lumen, in dB over tissue, by distance from the wall; tissue far above blood and noise."""
     power = np.mean(np.abs(both.iq[mode]) ** 2, axis=(0, -1))
-    edges, bins = _bins(both.inside_m)
-    leak = np.array([power[pixels].mean() for pixels in bins]) / power[both.tissue].mean()
-    return Levels(edges + BIN_M / 2, 10 * np.log10(leak))
+    _, bins = _bins(both.inside_m)
+    leak = np.array([power[pixels].mean() for pixels in bins], np.float64) / power[both.tissue].mean()
+    return np.asarray(10 * np.log10(leak))
 
 
 def _bins(inside_m: Array) -> tuple[Array, list[NDArray[np.bool_]]]:
