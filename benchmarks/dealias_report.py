@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from trueflow.benchmarks.dealias import BANDS, CaseResult, mean_over_families
-from trueflow.benchmarks.validation import FAMILIES, Scene, ValidationCase, cases_of
+from trueflow.benchmarks.validation import FAMILIES, Scene, ValidationCase, cases_of, set_version
 from trueflow.pipeline.dealias import DEALIASERS
 from trueflow.pipeline.errors import TrueflowError, nearest
 from trueflow.pipeline.frames import VelocityFrame
@@ -21,7 +21,8 @@ from trueflow.pipeline.picture.color_maps import color_map
 
 __all__ = ["WorstCases", "as_document", "as_page", "check_names"]
 
-SHOWN = 6  # worst cases in the picture
+SHOWN = 6  # worst cases in the picture, of as many families
+LEAST_FLOW = 200  # pixels: fewer are no picture
 TILE = (250, 250)  # pixels of one map in it
 LABEL = 18
 
@@ -56,6 +57,7 @@ def as_document(results: Sequence[CaseResult], provenance: Mapping[str, object])
             "dealiaser": r.dealiaser,
             "frame_peak_v_n": r.peak,
             **asdict(r.score),
+            "rmse_v_n": r.score.rmse_m_s / r.nyquist_velocity_m_s,
             "duration_s": r.duration_s,
             "sure_and_right": r.sure_and_right,
             "sure": r.sure,
@@ -64,6 +66,7 @@ def as_document(results: Sequence[CaseResult], provenance: Mapping[str, object])
         for r in results
     ]
     document = {
+        "set": set_version(),
         "schema": "trueflow-bench/1", "benchmark": "dealias", "provenance": dict(provenance),
         "families": list(dict.fromkeys(r.case.family for r in results)), "summary": summary, "cases": cases,
     }  # fmt: skip
@@ -76,7 +79,7 @@ def as_page(document: Mapping[str, Any]) -> str:
     made = document["provenance"]
     lines = [
         "# Wrong folds on the validation set", "",
-        f"Made by `trueflow bench dealias`, {made['date'][:10]}, commit {str(made['commit'])[:10]}, "
+        f"Made by `trueflow bench dealias` on set {document['set']}, {made['date'][:10]}, commit {_commit(made)}, "
         f"{made['processor']}. Frames are sorted by the largest true speed in them; figures are means over families.",
         "",
     ]  # fmt: skip
@@ -94,8 +97,9 @@ def as_page(document: Mapping[str, Any]) -> str:
         ])  # fmt: skip
     lines += _table(header, rows)
     for name in (row[0] for row in rows):
-        lines += ["", f"## {name}: wrong folds by family", ""]
-        lines += _table(["family", *map(_band, BANDS)], _by_family(document, name))
+        for key, title, show in BY_FAMILY:
+            lines += ["", f"## {name}: {title}, by family", ""]
+            lines += _table(["family", *map(_band, BANDS)], _by_family(document, name, key, show))
     return "\n".join([*lines, ""])
 
 
@@ -117,19 +121,26 @@ def _within(results: Sequence[CaseResult], name: str, band: tuple[float, float])
     return [r for r in results if r.dealiaser == name and (band not in BANDS or r.band == band)]
 
 
-def _by_family(document: Mapping[str, Any], name: str) -> list[list[str]]:
+def _by_family(
+    document: Mapping[str, Any], name: str, key: str, show: Callable[[float | None], str]
+) -> list[list[str]]:
     rows = []
     for family in document["families"]:
         cells = []
         for low, high in BANDS:
-            rates = [
-                c["wrong_fold_rate"] for c in document["cases"]
-                if c["dealiaser"] == name and c["family"] == family and c["wrong_fold_rate"] is not None
+            values = [
+                c[key] for c in document["cases"]
+                if c["dealiaser"] == name and c["family"] == family and c[key] is not None
                 and low < max(c["frame_peak_v_n"], 1e-9) <= high
             ]  # fmt: skip
-            cells.append(_percent(float(np.mean(rates))) if rates else "")
+            cells.append(show(float(np.mean(values))) if values else "")
         rows.append([family, *cells])
     return rows
+
+
+def _commit(made: Mapping[str, Any]) -> str:
+    commit = str(made["commit"])
+    return commit[:10] + ("+ (with changes)" if commit.endswith("+") else "")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -156,6 +167,16 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+# Tables of the page, for each dealiaser.
+BY_FAMILY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("wrong_fold_rate", "wrong folds", _percent),
+    ("false_fold_rate_on_unaliased", "false folds on unaliased pixels", _percent),
+    ("rmse_v_n", "RMSE over v_N", _number),
+    ("aliased_iou", "IoU of the aliased class", _number),
+    ("coverage", "true flow that the mask shows", _percent),
+)
+
+
 class WorstCases:
     """Keeps the frames with the most wrong folds of the last dealiaser named, and draws them.
 
@@ -164,7 +185,7 @@ class WorstCases:
 
     def __init__(self, dealiasers: Sequence[str]) -> None:
         self._name = dealiasers[-1]
-        self._rows: list[tuple[float, str, NDArray[np.uint8]]] = []
+        self._rows: list[tuple[float, str, NDArray[np.uint8], str]] = []
 
     def see(self, result: CaseResult, scene: Scene, frame: VelocityFrame) -> None:
         """Take a frame into account."""
@@ -172,17 +193,25 @@ class WorstCases:
         if result.dealiaser != self._name or not math.isfinite(rate):
             return
         label = f"{result.case.name}: {100 * rate:.1f} % wrong folds ({self._name})"
-        self._rows.append((rate, label, _row(scene, frame)))
-        self._rows = sorted(self._rows, key=lambda row: -row[0])[:SHOWN]
+        if result.score.n_flow_pixels < LEAST_FLOW:
+            return
+        # One frame of a family: its worst.
+        rest = [row for row in self._rows if row[3] != result.case.family]
+        same = [row for row in self._rows if row[3] == result.case.family and row[0] >= rate]
+        mine = same or [(rate, label, _row(scene, frame), result.case.family)]
+        self._rows = sorted([*rest, *mine], key=lambda row: -row[0])
 
     def save(self, path: Path) -> None:
         """Write the picture."""
+        rows = self._rows[:SHOWN]
         width, height = 4 * TILE[0], TILE[1] + LABEL
-        image = Image.new("RGB", (width, height * max(len(self._rows), 1)))
+        image = Image.new("RGB", (width, height * max(len(rows), 1)))
         draw = ImageDraw.Draw(image)
-        for i, (_, label, row) in enumerate(self._rows):
+        for i, (_, label, row, _) in enumerate(rows):
             image.paste(Image.fromarray(row).resize((width, TILE[1])), (0, i * height + LABEL))
-            draw.text((4, i * height + 3), label + "      raw | dealiased | truth | wrong", fill="white")
+            draw.text(
+                (4, i * height + 3), f"{label}      raw, +-v_N | dealiased | truth, same scale | wrong", fill="white"
+            )
         image.save(path, optimize=True)
 
 

@@ -28,7 +28,7 @@ from trueflow.pipeline.sim.recording import SimRecording
 from trueflow.pipeline.sources.base import Truth
 from trueflow.pipeline.stages import Bmode, Doppler, EnterBeamformed
 
-__all__ = ["FAMILIES", "PEAKS", "Scene", "ValidationCase", "all_cases", "cases_of", "load_scene"]
+__all__ = ["FAMILIES", "PEAKS", "Scene", "ValidationCase", "all_cases", "cases_of", "load_scene", "set_version"]
 
 FAMILIES = (
     "straight", "plug", "narrow", "curved", "bifurcation", "femoral", "carotid", "stenosis", "bulb", "opposed",
@@ -121,7 +121,7 @@ def load_scene(case: ValidationCase, folder: Path, device: Device) -> Scene:
         Where cases are kept.
     device : Device
     """
-    path = folder / f"{case.name}-{_version()}.npz"
+    path = folder / f"{case.name}-{set_version()}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         made = _make(case, SimRecording.from_url(case.url, device=device), device)
@@ -191,7 +191,7 @@ def _burst(case: ValidationCase, recording: SimRecording, grid: ImageGrid) -> in
     return int(np.argmax(speeds))
 
 
-def _version() -> str:
+def set_version() -> str:
     """Of everything that shapes a case: the simulation and the chain up to R1."""
     digest = hashlib.sha256(str(FORMAT).encode())
     for path in _sources():
@@ -205,9 +205,22 @@ def _sources() -> Iterator[Path]:
 
     pipeline, kernels = (Path(next(iter(m.__path__))) for m in (trueflow.pipeline, trueflow.kernels))
     yield from sorted((pipeline / "sim").glob("*.py"))
-    yield from (pipeline / name for name in ("clutter.py", "config.py", "geometry.py", "stages.py"))
+    chain = ("acquisition.py", "clutter.py", "config.py", "geometry.py", "probe.py", "stages.py")
+    yield from (pipeline / name for name in chain)
     yield from (
         kernels / name
-        for name in ("splat.cu", "splat.py", "slow_time.py", "clutter.cu", "autocorrelate.cu", "maps.cu", "math.cuh")
+        for name in (
+            "splat.cu",
+            "splat.py",
+            "slow_time.py",
+            "clutter.cu",
+            "clutter.py",
+            "autocorrelate.cu",
+            "maps.cu",
+            "math.cuh",
+            "packet.cuh",
+            "packet_host.hpp",
+            "das.py",
+        )
     )
     yield Path(__file__)

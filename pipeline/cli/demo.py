@@ -211,7 +211,8 @@ def _show(report: dict[str, Any]) -> None:
     show_table(rows, styles=["dim"])
     click.echo(
         f"{_percent(report['flow_shown_rate'])} of the flow is colored (wall filter and flow mask hide the rest); "
-        f"{_percent(report['false_color_rate'])} of the color has no flow under it (vessel walls, moving tissue)."
+        f"{_percent(report['false_color_rate'])} of the color has no flow under it (vessel walls, "
+        "moving tissue, places beside the beam)."
     )
     stages = [(name, f"{seconds * 1e3:.2f} ms", "") for name, seconds in report["stages_median_s"].items()]
     total = "whole chain", f"{report['frame_median_s'] * 1e3:.2f} ms", f"{report['frames_per_s']:.0f} frames/s"

@@ -17,6 +17,7 @@ import numpy as np
 
 from trueflow import __version__
 from trueflow.pipeline.acquisition import Acquisition, DivergingWave, PlaneWave
+from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.output import PatientFile, write_errors
 from trueflow.pipeline.sim.recording import SimRecording
@@ -53,8 +54,12 @@ def write_zea(
     Raises
     ------
     TrueflowError
-        Where the file cannot be written.
+        Where the file cannot be written, or the recording is of the fast mode.
     """
+    if recording.acquisition.sample_kind == "beamformed":
+        raise TrueflowError(
+            "no channel data", where=recording.url, found="mode=fast, which makes beamformed IQ", expected="mode=rf"
+        )
     n_pulses = recording.burst_length
     n_frames = recording.n_slow_time // n_pulses
     with write_errors(Path(target or path)):

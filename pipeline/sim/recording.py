@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SimRecording", "open_sim", "view_of"]
 
+LARGEST_MARGIN_M = 80e-3  # sown all around, blood is then several times what is seen
 LEAST_MARGIN_M = 2e-3
 USUAL_RATIO = 2.5  # of the largest speed to the peak, which may be one along the beams
 STILL = 0.02  # of v_N: slower blood is not flow
@@ -109,7 +110,7 @@ class SimRecording(Recording):
         view = view_of(make_grid(a, GridConfig()))
         peak, measured = speed_m_s(self.scene.peak, a.nyquist_velocity_m_s())
         burst_s = a.n_ensemble / a.slow_time_rate_hz
-        margin_m = LEAST_MARGIN_M + USUAL_RATIO * abs(peak) * burst_s
+        margin_m = min(LEAST_MARGIN_M + USUAL_RATIO * abs(peak) * burst_s, LARGEST_MARGIN_M)
         while True:
             field = SceneField(
                 self.scene, view, margin_m=margin_m, peak_m_s=peak, gauge=self._beams.direction if measured else None
@@ -118,6 +119,14 @@ class SimRecording(Recording):
             if needed_m <= margin_m:
                 return field, needed_m
             margin_m = 1.2 * needed_m
+            if margin_m > LARGEST_MARGIN_M:
+                raise TrueflowError(
+                    "blood travels too far during a burst",
+                    where=self.url,
+                    found=f"{1e3 * needed_m:.0f} mm",
+                    expected=f"at most {1e3 * LARGEST_MARGIN_M:.0f} mm",
+                    advice="a lower peak, fewer pulses or a higher prf",
+                )
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Slow-time samples start..stop-1: channel RF int16 (stop - start, n_transmits, n_elements, n_samples).

@@ -70,6 +70,8 @@ class Tissue:
             wall_db=(self.wall_db, -40, 40),
             attenuation_db_cm_mhz=(self.attenuation_db_cm_mhz, 0, 3),
             wall_thickness_m=(self.wall_thickness_m, 0, 5e-3),
+            motion_m_x=(self.motion_m[0], -5e-3, 5e-3),
+            motion_m_z=(self.motion_m[1], -5e-3, 5e-3),
         )
 
 
@@ -80,6 +82,12 @@ class Dropout:
     center_m: Point
     semi_axes_m: Point
     loss_db: float = 20.0
+
+    def __post_init__(self) -> None:
+        across, down = self.semi_axes_m
+        within(
+            "dropout", semi_axis_x_m=(across, 1e-5, 1), semi_axis_z_m=(down, 1e-5, 1), loss_db=(self.loss_db, 0, 100)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,3 +159,11 @@ def test_info_describes_a_simulation(command):
     assert facts["size_bytes"] is None
     assert (facts["n_bursts"], facts["burst_length"]) == (3, 2)
     assert facts["duration_s"] == pytest.approx(0.2 + 2 / 4e3)
+
+
+def test_the_fast_mode_has_no_channel_data_to_write(tmp_path):
+    recording = open_source("sim://straight?mode=fast&frames=1")
+    path = tmp_path / "f.hdf5"
+    with pytest.raises(TrueflowError, match="mode=fast"):
+        write_zea(path, recording, recording.grid)
+    assert not path.exists()

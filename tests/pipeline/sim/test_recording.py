@@ -66,7 +66,7 @@ def test_still_tissue_gives_the_same_echo_in_every_pulse_and_moving_tissue_does_
 
 
 def errors(url, n_frames):
-    """Wrapped difference between estimate and truth over v_N, and the truth over v_N, within the flow mask."""
+    """Wrapped difference between estimate and truth over v_N, and the truth over v_N, wherever there truly is flow."""
     recording = open_source(url)
     acquisition, _, stream = packets(recording, Framing())
     flow, v_n = ColorFlow(acquisition), acquisition.nyquist_velocity_m_s()
@@ -81,14 +81,29 @@ def errors(url, n_frames):
 
 
 @pytest.mark.parametrize(
-    "scene", ["straight", "plug", "curved", "bifurcation", "stenosis", "opposed", "chamber", "disk", "cropped"]
+    "scene",
+    [
+        "straight",
+        "narrow",
+        "curved",
+        "bifurcation",
+        "femoral",
+        "carotid",
+        "bulb",
+        "stenosis",
+        "opposed",
+        "chamber",
+        "disk",
+        "plug",
+        "cropped",
+    ],
 )
 def test_the_estimator_agrees_with_truth_where_nothing_aliases(scene):
     """At 15 dB with 16 pulses, where flow is faster than what the wall filter takes."""
     error, true = errors(f"sim://{scene}?peak=0.8vN&waveform=constant&snr=15&frames=2", 2)
     fast = np.abs(true) > CUTOFF
     assert fast.sum() > 1000
-    assert abs(error[fast].mean()) < 0.02
+    assert abs((error * np.sign(true))[fast].mean()) < 0.02  # along the flow, so that two directions do not cancel
     assert np.median(np.abs(error[fast])) < 0.06
 
 
@@ -110,5 +125,5 @@ def test_other_probes(probe):
 def test_compounded_transmits():
     error, true = errors("sim://straight?angle=-8,0,8&peak=0.6vN&prf=9000&frames=1", 1)
     fast = np.abs(true) > CUTOFF
-    assert abs(error[fast].mean()) < 0.02
+    assert abs((error * np.sign(true))[fast].mean()) < 0.02  # along the flow, so that two directions do not cancel
     assert np.median(np.abs(error[fast])) < 0.06

@@ -8,7 +8,7 @@ from trueflow.pipeline import TrueflowError, open_source
 from trueflow.pipeline.sim.library import SCENES, make_scene
 from trueflow.pipeline.sim.options import Options, parse_url
 from trueflow.pipeline.sim.recording import SimRecording, view_of
-from trueflow.pipeline.sim.scene import Scene, speed_m_s
+from trueflow.pipeline.sim.scene import Dropout, Scene, Tissue, speed_m_s
 from trueflow.pipeline.sim.vessels import Tube
 
 
@@ -112,3 +112,13 @@ def test_a_scene_from_a_file(tmp_path):
     assert isinstance(recording, SimRecording)
     assert recording.scene.vessels == (tube,)
     assert recording.n_slow_time == 32
+
+
+def test_what_no_body_does_is_refused_at_once():
+    for make, name in (
+        (lambda: Tissue(motion="pulse", motion_m=(0.0, 5.0)), "motion_m_z"),
+        (lambda: Dropout((0.0, 0.02), (0.0, 0.01)), "semi_axis_x_m"),
+        (lambda: open_source("sim://straight?peak=90&pulses=64"), "too far during a burst"),
+    ):
+        with pytest.raises(TrueflowError, match=name):
+            make()
