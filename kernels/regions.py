@@ -62,8 +62,7 @@ class RegionUnwrapper:
         n_z, n_x = shape
         n_pixels = n_z * n_x
         weights = weights or EvidenceWeights()
-        self._device, self._shape, self._band_ratio = device, shape, band_ratio
-        self._wall_run = wall_run or max(4, round(min(shape) / 16))
+        self._device, self._shape = device, shape
         self._n_regions = min(max(64, n_pixels // 8), (1 << 20) - 1)
         self._n_slots = max(256, 1 << (n_pixels // 4 - 1).bit_length())
         make = source("region_merge").struct
@@ -78,6 +77,19 @@ class RegionUnwrapper:
             anchor_band=weights.anchor_band if band_ratio else 0.0,
             band_ratio=band_ratio,
         )
+        self._votes = {
+            (band, before): source("region_votes").struct(
+                "VoteParams",
+                n_x=n_x,
+                n_z=n_z,
+                n_slots=self._n_slots,
+                wall_run=wall_run or max(4, round(min(shape) / 16)),
+                band_ratio=band_ratio if band else 0.0,
+                has_before=int(before),
+            )
+            for band in (False, True)
+            for before in (False, True)
+        }
         self._round = make("RoundParams", n_slots=self._n_slots)
         self._paint = make("PaintParams", n_x=n_x, n_z=n_z, lead_for_certainty=weights.lead_for_certainty)
         self._kernels = {
@@ -142,15 +154,7 @@ class RegionUnwrapper:
         n_z, n_x = self._shape
         self._sums[...] = 0
         self._history[...] = 0
-        params = source("region_votes").struct(
-            "VoteParams",
-            n_x=n_x,
-            n_z=n_z,
-            n_slots=self._n_slots,
-            wall_run=self._wall_run,
-            band_ratio=self._band_ratio if band_phase is not None else 0.0,
-            has_before=int(before_turns is not None),
-        )
+        params = self._votes[band_phase is not None, before_turns is not None]
         self._kernels["region_votes"](
             (blocks(n_x, VOTE_RUN), blocks(n_z, 8), 1),
             (1, 8, 1),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trueflow.pipeline import Acquisition, DivergingWave, ImageGrid, PlaneWave, Probe, TrueflowError
+from trueflow.pipeline import DivergingWave, ImageGrid, PlaneWave, Probe, TrueflowError
 from trueflow.pipeline.config import GridConfig
 from trueflow.pipeline.geometry import make_grid, make_waves
 
@@ -98,8 +98,3 @@ def test_waves_cross_the_origin_when_they_say(acquisition):
 def test_a_grid_needs_increasing_axes():
     with pytest.raises(TrueflowError, match="strictly increasing"):
         ImageGrid.cartesian([0.0, 0.0], [1.0])
-
-
-def test_acquisition_is_hashable_by_identity_of_its_probe(acquisition):
-    assert isinstance(acquisition, Acquisition)
-    assert replace(acquisition) == acquisition
