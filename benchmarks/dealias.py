@@ -85,7 +85,7 @@ def run_dealias(
 def _score(case: ValidationCase, scene: Scene, name: str, device: Device) -> tuple[CaseResult, VelocityFrame]:
     config = Config()
     stage = Dealias(
-        device, scene.acquisition, shape=scene.grid.shape, doppler=config.doppler, mask=config.mask,
+        device, scene.acquisition, scene.grid, doppler=config.doppler, mask=config.mask,
         config=DealiasConfig(name=name), noise_filter=scene.noise_filter,
     )  # fmt: skip
     began = time.perf_counter()

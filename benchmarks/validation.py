@@ -21,12 +21,13 @@ from trueflow.kernels.device import Device
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.clutter import Clutter
 from trueflow.pipeline.config import Config, GridConfig
-from trueflow.pipeline.frames import BmodeFrame, DopplerFrame, RfPacket, Stamp
+from trueflow.pipeline.frames import BmodeFrame, DopplerFrame, RfPacket, SecondPhase, Stamp
 from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.sim.recording import SimRecording
 from trueflow.pipeline.sources.base import Truth
 from trueflow.pipeline.stages import Bmode, Doppler, EnterBeamformed
+from trueflow.pipeline.sub_bands import SubBands
 
 __all__ = ["FAMILIES", "PEAKS", "Scene", "ValidationCase", "all_cases", "cases_of", "load_scene", "set_version"]
 
@@ -38,7 +39,7 @@ PEAKS = (0.8, 1.7, 3.0, 5.0)
 VARIANTS = ((16, 15.0), (8, 8.0))  # pulses, dB
 BANDWIDTH = 0.3  # some four cycles: with short pulses blood at 5 v_N leaves its resolution cell from pulse to pulse
 BURSTS = 22  # of a cycle, 25 a second
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def load_scene(case: ValidationCase, folder: Path, device: Device) -> Scene:
         acquisition,
         make_grid(acquisition, GridConfig()),
         BmodeFrame(device.upload(arrays["envelope"]), stamp),
-        DopplerFrame(device.upload(arrays["r1"]), device.upload(arrays["r0"]), nyquist, stamp),
+        DopplerFrame(device.upload(arrays["r1"]), device.upload(arrays["r0"]), nyquist, stamp, _second(arrays, device)),
         truth,
         float(speeds.max()) / nyquist if speeds.size else 0.0,
         arrays["noise_filter"],
@@ -161,13 +162,15 @@ def _make(case: ValidationCase, recording: SimRecording, device: Device) -> dict
     iq = EnterBeamformed(device, a, grid)(packet)
     bmode = Bmode(device, shape=grid.shape, n_ensemble=a.n_ensemble)(iq)
     clutter = Clutter(device, shape=grid.shape, n_ensemble=a.n_ensemble, config=config.clutter)
+    filtered = clutter(iq)
     doppler = Doppler(
         device,
         shape=grid.shape,
         n_ensemble=clutter.n_out,
         nyquist_velocity_m_s=a.nyquist_velocity_m_s(),
         config=config.doppler,
-    )(clutter(iq))
+    )(filtered)
+    second = SubBands(device, a, grid, clutter, config.doppler)(iq, filtered)
     truth = recording.truth(*span, grid)
     return {
         "r0": device.download(doppler.r0),
@@ -176,7 +179,13 @@ def _make(case: ValidationCase, recording: SimRecording, device: Device) -> dict
         "truth_velocity_m_s": truth.velocity_m_s,
         "truth_mask": truth.mask,
         "noise_filter": clutter.noise_filter,
-    }
+    } | ({"second_phasor": device.download(second.phasor), "second_table": second.table} if second else {})
+
+
+def _second(arrays: dict[str, NDArray[Any]], device: Device) -> SecondPhase | None:
+    if "second_phasor" not in arrays:
+        return None
+    return SecondPhase(device.upload(arrays["second_phasor"]), arrays["second_table"])
 
 
 def _burst(case: ValidationCase, recording: SimRecording, grid: ImageGrid) -> int:
@@ -193,7 +202,8 @@ def _burst(case: ValidationCase, recording: SimRecording, grid: ImageGrid) -> in
 
 def set_version() -> str:
     """Of everything that shapes a case: the simulation and the chain up to R1."""
-    digest = hashlib.sha256(str(FORMAT).encode())
+    settings = Config()
+    digest = hashlib.sha256(repr((FORMAT, settings.grid, settings.clutter, settings.doppler)).encode())
     for path in _sources():
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -205,7 +215,7 @@ def _sources() -> Iterator[Path]:
 
     pipeline, kernels = (Path(next(iter(m.__path__))) for m in (trueflow.pipeline, trueflow.kernels))
     yield from sorted((pipeline / "sim").glob("*.py"))
-    chain = ("acquisition.py", "clutter.py", "config.py", "geometry.py", "probe.py", "stages.py")
+    chain = ("acquisition.py", "clutter.py", "geometry.py", "probe.py", "stages.py", "sub_bands.py")
     yield from (pipeline / name for name in chain)
     yield from (
         kernels / name
@@ -221,6 +231,9 @@ def _sources() -> Iterator[Path]:
             "packet.cuh",
             "packet_host.hpp",
             "das.py",
+            "sub_bands.cu",
+            "sub_bands.py",
+            "predictions.py",
         )
     )
     yield Path(__file__)

@@ -74,3 +74,25 @@ TF_KERNEL(unfold, const int n_pixels, const int max_fold, const float* __restric
   fold[pixel] = static_cast<signed char>(k);
   velocity[pixel] = wrapped[pixel] + step[k + max_fold];
 }
+
+// The second phase (sub_bands.cu) from averaged maps; its length is the product of both bands' coherences.
+TF_KERNEL(second_phase, const int n_pixels, const float* __restrict__ r0_upper, const float2* __restrict__ r1_upper,
+          const float* __restrict__ r0_lower, const float2* __restrict__ r1_lower, float2* __restrict__ second) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= n_pixels) return;
+  const float power = r0_upper[pixel] * r0_lower[pixel];
+  const float scale = power > 1e-30f ? 1.f / power : 0.f;
+  const float2 a = r1_upper[pixel], b = r1_lower[pixel];
+  second[pixel] = make_float2((a.x * b.x + a.y * b.y) * scale, (a.y * b.x - a.x * b.y) * scale);
+}
+
+// phase + fold in turns, NaN outside the mask.
+TF_KERNEL(unwrapped_turns, const int n_pixels, const float* __restrict__ phase_turns,
+          const unsigned char* __restrict__ mask, const signed char* __restrict__ fold, float* __restrict__ turns) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= n_pixels) return;
+  const unsigned nan_bits = 0x7fc00000u;
+  float nan;
+  memcpy(&nan, &nan_bits, sizeof nan);
+  turns[pixel] = mask[pixel] ? phase_turns[pixel] + static_cast<float>(fold[pixel]) : nan;
+}

@@ -11,35 +11,33 @@
 // Threads: region, slot of the pair table, or pixel where said. Layout: scores [region][FOLD_BINS], votes [slot][STEP_BINS].
 #include "regions.cuh"
 
-
 struct EvidenceParams {
-  float range_penalty;             // per pixel and fold beyond 2
-  float merge_wall, merge_before;  // weights while merging
-  float anchor_wall, anchor_before, anchor_band;
-  float band_ratio;
+  float range_penalty;                           // per pixel and fold beyond 2
+  float merge_wall, merge_before, merge_second;  // weights while merging
+  float anchor_wall, anchor_before, anchor_second;
 };
 
 // Region: what it knows of its own fold, for merging and for the anchor. Clears its links.
 TF_KERNEL(region_evidence, const EvidenceParams p, const int* __restrict__ counters, const int* __restrict__ region_sums,
-          const int* __restrict__ history, int* __restrict__ merge_score, int* __restrict__ anchor_score,
-          int* __restrict__ link, int* __restrict__ link_offset, unsigned long long* __restrict__ best) {
+          const int* __restrict__ second_votes, const int* __restrict__ history, int* __restrict__ merge_score,
+          int* __restrict__ anchor_score, int* __restrict__ link, int* __restrict__ link_offset,
+          unsigned long long* __restrict__ best) {
   const int region = blockIdx.x * blockDim.x + threadIdx.x;
   if (region >= counters[COUNT_REGIONS]) return;
   const int* sums = region_sums + region * SUMS;
-  const float wall = static_cast<float>(sums[SUM_WALL]);
-  const float band_real = static_cast<float>(sums[SUM_BAND_REAL]), band_imag = static_cast<float>(sums[SUM_BAND_IMAG]);
+  const int* seconds = second_votes + region * SECOND_BINS;
+  const float wall = static_cast<float>(sums[SUM_WALL]), area = static_cast<float>(sums[SUM_AREA]);
   for (int bin = 0; bin < FOLD_BINS; ++bin) {
     const int fold = bin - FOLD_ZERO;
     const float before = static_cast<float>(history[region * FOLD_BINS + bin]);
-    const float beyond = static_cast<float>(max(0, abs(fold) - 2) * sums[SUM_AREA]);
     const float at_wall = fold == 0 ? wall : 0.f;
-    float sine, cosine;
-    sincos_turns(p.band_ratio * static_cast<float>(fold), &sine, &cosine);
-    const float band = band_real * cosine + band_imag * sine;
+    // Folds that the second phase was not asked about take its nearest answer; the range speaks against them.
+    const float second = static_cast<float>(seconds[max(0, min(SECOND_BINS - 1, fold + SECOND_ZERO))]);
+    const float beyond = p.range_penalty * VOTE_UNIT * area * static_cast<float>(max(0, abs(fold) - 2));
     merge_score[region * FOLD_BINS + bin] =
-        nearest_int(p.merge_wall * at_wall + p.merge_before * before - p.range_penalty * VOTE_UNIT * beyond);
+        nearest_int(p.merge_wall * at_wall + p.merge_before * before + p.merge_second * second - beyond);
     anchor_score[region * FOLD_BINS + bin] =
-        nearest_int(p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_band * band);
+        nearest_int(p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_second * second - beyond);
   }
   link[region] = region;
   link_offset[region] = 0;

@@ -16,8 +16,9 @@
 
 struct VoteParams {
   int n_x, n_z, n_slots, wall_run;
-  float band_ratio;  // df / f0 of the two sub-bands; 0: no such evidence
-  int has_before;    // whether the previous frame's unwrapped phase is given
+  int has_borders;  // whether borders vote
+  int has_second;   // whether a second phase is given
+  int has_before;   // whether the previous frame's unwrapped phase is given
 };
 
 // exp(2 pi j slope) of the phasors around a pixel in the direction of `step` (pixels); not normalised.
@@ -73,46 +74,48 @@ TF_INLINE bool beside_wall(const VoteParams& p, const int* region, int row, int 
   return false;
 }
 
+// How well a second phase agrees with what each fold predicts: Re(second conj(prediction)).
+TF_INLINE void vote_second(float2 second, float phase, float coherence, const float2* table, int* seconds) {
+  const int c = max(0, min(SECOND_COHERENCES - 1, static_cast<int>(coherence * SECOND_COHERENCES)));
+  const int t = max(0, min(SECOND_PHASES - 1, static_cast<int>((phase + 0.5f) * SECOND_PHASES)));
+  const float2* predicted = table + (c * SECOND_PHASES + t) * SECOND_BINS;
+  for (int bin = 0; bin < SECOND_BINS; ++bin)
+    seconds[bin] += nearest_int((second.x * predicted[bin].x + second.y * predicted[bin].y) * VOTE_UNIT);
+}
+
 TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turns, const float2* __restrict__ phasor,
-          const float* __restrict__ coherence, const int* __restrict__ region, const float2* __restrict__ band_phase,
-          const float* __restrict__ before_turns, unsigned long long* __restrict__ keys, int* __restrict__ votes,
-          int* __restrict__ region_sums, int* __restrict__ history, int* __restrict__ counters) {
+          const float* __restrict__ coherence, const int* __restrict__ region, const float2* __restrict__ second,
+          const float2* __restrict__ second_table, const float* __restrict__ before_turns,
+          unsigned long long* __restrict__ keys, int* __restrict__ votes, int* __restrict__ region_sums,
+          int* __restrict__ second_votes, int* __restrict__ history, int* __restrict__ counters) {
   const int row = blockIdx.y * blockDim.y + threadIdx.y;
   const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * VOTE_RUN;
   if (row >= p.n_z || begin >= p.n_x) return;
   const Votes table = {keys, votes, counters};
-  int current = -1, area = 0, wall = 0, band_real = 0, band_imag = 0, band_weight = 0;
+  int current = -1, area = 0, wall = 0, seconds[SECOND_BINS] = {};
   for (int column = begin; column <= min(begin + VOTE_RUN, p.n_x); ++column) {
     const bool last = column == min(begin + VOTE_RUN, p.n_x);
     const int pixel = row * p.n_x + column, mine = last ? -1 : region[pixel];
     if (mine != current && current >= 0) {
-      int* sums = region_sums + current * SUMS;
-      atomicAdd(sums + SUM_AREA, area);
-      if (wall) atomicAdd(sums + SUM_WALL, wall);
-      if (band_weight) {
-        atomicAdd(sums + SUM_BAND_REAL, band_real);
-        atomicAdd(sums + SUM_BAND_IMAG, band_imag);
-        atomicAdd(sums + SUM_BAND_WEIGHT, band_weight);
+      atomicAdd(region_sums + current * SUMS + SUM_AREA, area);
+      if (wall) atomicAdd(region_sums + current * SUMS + SUM_WALL, wall);
+      area = wall = 0;
+      for (int bin = 0; bin < SECOND_BINS && p.has_second; ++bin) {
+        if (seconds[bin]) atomicAdd(second_votes + current * SECOND_BINS + bin, seconds[bin]);
+        seconds[bin] = 0;
       }
-      area = wall = band_real = band_imag = band_weight = 0;
     }
     current = mine;
     if (mine < 0) continue;
     const float phase = phase_turns[pixel];
     ++area;
-    vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 0, 1);
-    vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 1, 0);
+    if (p.has_borders) {
+      vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 0, 1);
+      vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 1, 0);
+    }
     if (beside_wall(p, region, row, column))
       wall += nearest_int((1.f - 2.f * fabsf(phase)) * coherence[pixel] * VOTE_UNIT);
-    if (p.band_ratio > 0.f) {
-      // R1_high conj(R1_low) turned back by what fold 0 would give; its length is the weight.
-      const float2 b = band_phase[pixel];
-      float sine, cosine;
-      sincos_turns(p.band_ratio * phase, &sine, &cosine);
-      band_real += nearest_int((b.x * cosine + b.y * sine) * VOTE_UNIT);
-      band_imag += nearest_int((b.y * cosine - b.x * sine) * VOTE_UNIT);
-      band_weight += nearest_int(sqrtf(b.x * b.x + b.y * b.y) * VOTE_UNIT);
-    }
+    if (p.has_second) vote_second(second[pixel], phase, coherence[pixel], second_table, seconds);
     if (p.has_before && before_turns[pixel] == before_turns[pixel]) {  // NaN: there was no flow
       const float apart = before_turns[pixel] - phase;
       const int fold = nearest_int(apart);

@@ -23,10 +23,14 @@
 // What a region sums over its pixels, [region][SUMS].
 #define SUM_AREA 0
 #define SUM_WALL 1
-#define SUM_BAND_REAL 2
-#define SUM_BAND_IMAG 3
-#define SUM_BAND_WEIGHT 4
-#define SUMS 5
+#define SUMS 2
+
+// The second phase's votes, [region][SECOND_BINS]: folds -4 to 4.
+#define SECOND_BINS 9
+#define SECOND_ZERO 4
+// Its predictions, [coherence][phase][fold].
+#define SECOND_COHERENCES 8
+#define SECOND_PHASES 64
 
 TF_INLINE int fold_bin(int fold) { return max(0, min(FOLD_BINS - 1, fold + FOLD_ZERO)); }
 TF_INLINE int nearest_int(float x) { return static_cast<int>(floorf(x + 0.5f)); }

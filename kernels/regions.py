@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
 from trueflow.kernels.launch import blocks, pixel_launch
 
 __all__ = ["EvidenceWeights", "RegionUnwrapper"]
 
-FOLD_BINS, STEP_BINS, SUMS = 16, 15, 5  # as in regions.cuh
+FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS = 16, 15, 9, 2  # as in regions.cuh
+SECOND_SHAPE = (8, 64, SECOND_BINS)
 ROUNDS = 6
 VOTE_RUN = 64
+
+SecondPhase = tuple[Any, NDArray[np.complex64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,10 @@ class EvidenceWeights:
     range_penalty: float = 0.01
     merge_wall: float = 0.002
     merge_before: float = 0.002
+    merge_second: float = 0.01
     anchor_wall: float = 0.3
     anchor_before: float = 0.05
-    anchor_band: float = 0.0
+    anchor_second: float = 0.3
     lead_for_certainty: float = 0.05
 
 
@@ -44,8 +49,8 @@ class RegionUnwrapper:
     device : Device
     shape : (n_z, n_x)
     weights : EvidenceWeights
-    band_ratio : float
-        df / f0 of the two axial sub-bands; 0 where there is no such evidence.
+    continuity : bool
+        Whether borders between regions vote; without, every region is on its own.
     wall_run : int
         Pixels without flow that make a wall.
     """
@@ -56,7 +61,7 @@ class RegionUnwrapper:
         *,
         shape: tuple[int, int],
         weights: EvidenceWeights | None = None,
-        band_ratio: float = 0.0,
+        continuity: bool = True,
         wall_run: int | None = None,
     ) -> None:
         n_z, n_x = shape
@@ -72,24 +77,26 @@ class RegionUnwrapper:
             range_penalty=weights.range_penalty,
             merge_wall=weights.merge_wall,
             merge_before=weights.merge_before,
+            merge_second=weights.merge_second,
             anchor_wall=weights.anchor_wall,
             anchor_before=weights.anchor_before,
-            anchor_band=weights.anchor_band if band_ratio else 0.0,
-            band_ratio=band_ratio,
+            anchor_second=weights.anchor_second,
         )
         self._votes = {
-            (band, before): source("region_votes").struct(
+            (second, before): source("region_votes").struct(
                 "VoteParams",
                 n_x=n_x,
                 n_z=n_z,
                 n_slots=self._n_slots,
                 wall_run=wall_run or max(4, round(min(shape) / 16)),
-                band_ratio=band_ratio if band else 0.0,
+                has_borders=int(continuity),
+                has_second=int(second),
                 has_before=int(before),
             )
-            for band in (False, True)
+            for second in (False, True)
             for before in (False, True)
         }
+        self._second: tuple[NDArray[np.complex64], Any] | None = None
         self._round = make("RoundParams", n_slots=self._n_slots)
         self._paint = make("PaintParams", n_x=n_x, n_z=n_z, lead_for_certainty=weights.lead_for_certainty)
         self._kernels = {
@@ -113,10 +120,17 @@ class RegionUnwrapper:
         self._fold, self._lead = empty(n, np.int32), empty(n, np.float32)
         self._tables = [(zeros(slots, np.uint64), zeros((slots, STEP_BINS), np.int32)) for _ in range(2)]
         self._rank, self._step = empty(slots, np.uint64), empty(slots, np.int32)
-        self._no_band, self._no_before = zeros(1, np.complex64), zeros(1, np.float32)
+        self._second_votes = zeros((n, SECOND_BINS), np.int32)
+        self._no_second, self._no_before = zeros(1, np.complex64), zeros(1, np.float32)
 
     def __call__(
-        self, phase_turns: Any, coherence: Any, mask: Any, *, band_phase: Any = None, before_turns: Any = None
+        self,
+        phase_turns: Any,
+        coherence: Any,
+        mask: Any,
+        *,
+        second: SecondPhase | None = None,
+        before_turns: Any = None,
     ) -> tuple[Any, Any]:
         """Fold int8 and confidence float32, both (n_z, n_x); 0 outside the mask.
 
@@ -124,13 +138,14 @@ class RegionUnwrapper:
         ----------
         phase_turns, coherence : float32 (n_z, n_x)
         mask : bool (n_z, n_x)
-        band_phase : complex64 (n_z, n_x), optional
-            Normalised R1_high conj(R1_low) of the two sub-bands.
+        second : (phasor, table), optional
+            The second phase: complex64 (n_z, n_x), its length, at most 1, being its weight; and what it should be,
+            (8, 64, 9) complex64 on the host, from `predictions`.
         before_turns : float32 (n_z, n_x), optional
             The previous frame's unwrapped phase in turns, NaN where there was no flow.
         """
         self._label_regions(phase_turns, coherence, mask)
-        self._vote(phase_turns, coherence, band_phase, before_turns)
+        self._vote(phase_turns, coherence, second, before_turns)
         self._merge_regions()
         return self._paint_pixels(phase_turns, coherence)
 
@@ -150,11 +165,13 @@ class RegionUnwrapper:
         )
         kernel["region_spread"](*pixels, label, self._phase_class, self._parent, self._region)
 
-    def _vote(self, phase_turns: Any, coherence: Any, band_phase: Any, before_turns: Any) -> None:
+    def _vote(self, phase_turns: Any, coherence: Any, second: SecondPhase | None, before_turns: Any) -> None:
         n_z, n_x = self._shape
+        phasor, table = (self._no_second, self._no_second) if second is None else self._uploaded(second)
         self._sums[...] = 0
+        self._second_votes[...] = 0
         self._history[...] = 0
-        params = self._votes[band_phase is not None, before_turns is not None]
+        params = self._votes[second is not None, before_turns is not None]
         self._kernels["region_votes"](
             (blocks(n_x, VOTE_RUN), blocks(n_z, 8), 1),
             (1, 8, 1),
@@ -163,13 +180,24 @@ class RegionUnwrapper:
             self._phasor,
             coherence,
             self._region,
-            self._no_band if band_phase is None else band_phase,
+            phasor,
+            table,
             self._no_before if before_turns is None else before_turns,
             *self._tables[0],
             self._sums,
+            self._second_votes,
             self._history,
             self._counters,
         )
+
+    def _uploaded(self, second: SecondPhase) -> tuple[Any, Any]:
+        """The phasor, and the table on the device: it is the same object from frame to frame."""
+        phasor, table = second
+        if self._second is None or self._second[0] is not table:
+            if table.shape != SECOND_SHAPE:
+                raise ValueError(f"table of the second phase: {table.shape}, expected {SECOND_SHAPE}")
+            self._second = table, self._device.upload(table.astype(np.complex64))
+        return phasor, self._second[1]
 
     def _merge_regions(self) -> None:
         device = self._device
@@ -177,7 +205,7 @@ class RegionUnwrapper:
         regions, slots = _short_launch(device, self._n_regions), _short_launch(device, self._n_slots)
         links = (self._link, self._link_offset)
         kernel["region_evidence"](
-            *regions, self._evidence, self._counters, self._sums, self._history, self._merge_score,
+            *regions, self._evidence, self._counters, self._sums, self._second_votes, self._history, self._merge_score,
             self._anchor_score, *links, self._best,
         )  # fmt: skip
         table, spare = self._tables

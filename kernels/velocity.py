@@ -16,6 +16,7 @@ __all__ = [
     "FlowMask",
     "PhaseCoherence",
     "Unfold",
+    "UnwrappedTurns",
     "flow_mask_reference",
     "fold_steps",
     "noise_coherence",
@@ -155,6 +156,20 @@ class Unfold:
             *pixel_launch(self._device, fold.size), fold.size, MAX_FOLD, self._step, wrapped, mask, fold, velocity
         )
         return velocity
+
+
+class UnwrappedTurns:
+    """The unwrapped phase, NaN outside the mask: what the next frame is held against."""
+
+    def __init__(self, device: Device, *, shape: tuple[int, int]) -> None:
+        self._device, self._shape = device, shape
+        self._kernel = device.kernel("maps", "unwrapped_turns")
+
+    def __call__(self, phase_turns: Any, mask: Any, fold: Any) -> Any:
+        """Returns phase_turns + fold, float32 (n_z, n_x)."""
+        turns = self._device.empty(self._shape, np.float32)
+        self._kernel(*pixel_launch(self._device, fold.size), fold.size, phase_turns, mask, fold, turns)
+        return turns
 
 
 def fold_steps(nyquist_velocity_m_s: float) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from trueflow.pipeline.frames import BmodeFrame, ColorFrame, DopplerFrame, RfPac
 from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
+from trueflow.pipeline.sub_bands import SubBands
 
 __all__ = ["ColorFlow", "open_device"]
 
@@ -78,11 +79,14 @@ class ColorFlow:
             nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s(c.doppler.lag),
             config=c.doppler,
         )
+        self._second_phase = (
+            SubBands(self.device, acquisition, self.grid, self._clutter, c.doppler) if c.dealias.second_phase else None
+        )
         self._persistence = Persistence(self.device, shape=shape, config=c.persistence)
         self._dealias = Dealias(
             self.device,
             acquisition,
-            shape=shape,
+            self.grid,
             doppler=c.doppler,
             mask=c.mask,
             config=c.dealias,
@@ -100,6 +104,9 @@ class ColorFlow:
         clock.lap("clutter")
         doppler = self._persistence(self._doppler(filtered))
         clock.lap("doppler")
+        if self._second_phase is not None:
+            doppler = replace(doppler, second=self._second_phase(iq, filtered))
+        clock.lap("second_phase")
         segmentation = self.segment(bmode, doppler)
         clock.lap("segment")
         velocity = self._dealias(doppler, segmentation)

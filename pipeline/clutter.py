@@ -137,7 +137,7 @@ class Clutter:
     @property
     def noise_filter(self) -> NDArray[np.float64]:
         """A matrix (n_out, n_ensemble) that does to white noise what the filter does; for SVD, that of a regression."""
-        c, n = self._config, self._n_ensemble
+        c, n = self.config, self._n_ensemble
         if c.name in ("fir", "iir"):
             cutoff, order = c.cutoff_fraction, _order(c)
             if c.name == "fir":

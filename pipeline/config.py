@@ -147,11 +147,11 @@ class PersistenceConfig(Section):
 
 @dataclass(frozen=True, slots=True)
 class MaskConfig(Section):
-    """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed.
+    """Flow mask: gates on power, coherence and speed, then specks out and pinholes closed, then small islands out.
 
     The coherence that is not given is what one in ten pixels of noise would reach after the clutter filter; the vote
     takes most of those out. (Of flow at 8 dB seen with 8 pulses this shows 0.8 with 0.7 % of false color; one in a
-    hundred: 0.6 with none.)
+    hundred: 0.6 with none.) Islands are measured in square wavelengths at the center frequency.
     """
 
     power_db: float = bounded(-20.0, -200, 100)
@@ -159,13 +159,23 @@ class MaskConfig(Section):
     velocity_fraction: float = bounded(0.0, 0, 1)
     speck_radius: int = bounded(2, 0, 100)
     speck_fraction: float = bounded(0.5, 0, 0.999)
+    least_area_wavelengths2: float = bounded(75.0, 0, 1e6)
 
 
 @dataclass(frozen=True, slots=True)
-class DealiasConfig:
-    """Which dealiaser runs. Names: see `trueflow.pipeline.dealias`."""
+class DealiasConfig(Section):
+    """Which dealiaser runs (names: see `trueflow.pipeline.dealias`), and which evidence the engine, "regions", hears.
 
-    name: str = "none"
+    The previous frame helps only where flow changes by less than 0.8 v_N from frame to frame; "auto" asks whether the
+    largest acceleration allows that.
+    """
+
+    name: str = "regions"
+    continuity: bool = True
+    second_phase: bool = True
+    wall: bool = True
+    previous_frame: Literal["auto", "on", "off"] = "auto"
+    largest_acceleration_m_s2: float = bounded(20.0, 0, 1e5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from trueflow.kernels.device import Device
-from trueflow.kernels.regions import RegionUnwrapper
-from trueflow.kernels.velocity import FlowMask, PhaseCoherence, Unfold, noise_coherence
+from trueflow.kernels.regions import EvidenceWeights, RegionUnwrapper
+from trueflow.kernels.velocity import PhaseCoherence, Unfold, UnwrappedTurns
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.config import DealiasConfig, DopplerConfig, MaskConfig
 from trueflow.pipeline.errors import TrueflowError
-from trueflow.pipeline.frames import DopplerFrame, Segmentation, VelocityFrame
+from trueflow.pipeline.frames import DopplerFrame, SecondPhase, Segmentation, VelocityFrame
+from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.mask import Mask
 from trueflow.pipeline.registry import Registry
 
 __all__ = ["DEALIASERS", "Dealias", "PhaseMap"]
@@ -24,23 +26,36 @@ __all__ = ["DEALIASERS", "Dealias", "PhaseMap"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhaseMap:
-    """What a dealiaser works on, all (n_z, n_x) on the device: phase in turns, |R1|/R0, flow mask."""
+    """What a dealiaser works on, all (n_z, n_x) on the device.
+
+    Parameters
+    ----------
+    phase_turns, coherence : float32
+        Wrapped phase, |R1| / R0.
+    mask : bool
+        Flow.
+    second : SecondPhase, optional
+    before_turns : float32, optional
+        The previous frame's unwrapped phase, NaN where there was no flow.
+    """
 
     phase_turns: Any
     coherence: Any
     mask: Any
+    second: SecondPhase | None = None
+    before_turns: Any = None
 
 
 # A dealiaser returns fold int8 (valid inside the mask) and confidence float32 in [0, 1].
 Dealiaser = Callable[[PhaseMap, Segmentation | None], tuple[Any, Any]]
-DEALIASERS: Registry[Callable[[Device, tuple[int, int]], Dealiaser]] = Registry("dealiaser")
+DEALIASERS: Registry[Callable[[Device, tuple[int, int], DealiasConfig], Dealiaser]] = Registry("dealiaser")
 
 
 @DEALIASERS.register("none")
 class _NoDealiaser:
     """Folds of zero: what a scanner shows. Says nothing of folds, so its confidence is 0."""
 
-    def __init__(self, device: Device, shape: tuple[int, int]) -> None:
+    def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
         self._device, self._shape = device, shape
 
     def __call__(self, phase: PhaseMap, segmentation: Segmentation | None) -> tuple[Any, Any]:
@@ -55,7 +70,7 @@ class _SkimageDealiaser:
     fold 0.
     """
 
-    def __init__(self, device: Device, shape: tuple[int, int]) -> None:
+    def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
         try:
             from skimage.restoration import unwrap_phase
         except ImportError as error:
@@ -77,13 +92,24 @@ class _SkimageDealiaser:
 
 @DEALIASERS.register("regions")
 class _RegionDealiaser:
-    """Trueflow's engine: regions of continuous phase, merged by what their borders say, anchored where flow is slow."""
+    """Trueflow's engine: regions of continuous phase, merged by what their borders say, anchored by other evidence."""
 
-    def __init__(self, device: Device, shape: tuple[int, int]) -> None:
-        self._unwrap = RegionUnwrapper(device, shape=shape)
+    def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
+        self._config = config
+        wall = {} if config.wall else {"merge_wall": 0.0, "anchor_wall": 0.0}
+        self._unwrap = RegionUnwrapper(
+            device, shape=shape, weights=EvidenceWeights(**wall), continuity=config.continuity
+        )
 
     def __call__(self, phase: PhaseMap, segmentation: Segmentation | None) -> tuple[Any, Any]:
-        fold, confidence = self._unwrap(phase.phase_turns, phase.coherence, phase.mask)
+        second = phase.second if self._config.second_phase else None
+        fold, confidence = self._unwrap(
+            phase.phase_turns,
+            phase.coherence,
+            phase.mask,
+            second=None if second is None else (second.phasor, second.table),
+            before_turns=phase.before_turns,
+        )
         return fold, confidence
 
 
@@ -107,52 +133,72 @@ class Dealias:
         self,
         device: Device,
         acquisition: Acquisition,
+        grid: ImageGrid,
         *,
-        shape: tuple[int, int],
         doppler: DopplerConfig,
         mask: MaskConfig,
         config: DealiasConfig,
         noise_filter: NDArray[np.float64] | None = None,
     ) -> None:
+        shape = grid.shape
         nyquist_velocity_m_s = acquisition.nyquist_velocity_m_s(doppler.lag)
         self._phase = PhaseCoherence(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
-        try:
-            self._mask = FlowMask(
-                device,
-                shape=shape,
-                power_db=mask.power_db,
-                coherence=least_coherence(mask, doppler, noise_filter),
-                velocity_fraction=mask.velocity_fraction,
-                radius=mask.speck_radius,
-                fraction=mask.speck_fraction,
-            )
-        except ValueError as error:
-            raise TrueflowError(str(error), where="config [mask]") from error
-        self._dealiaser = DEALIASERS[config.name](device, shape)
+        self._mask = Mask(
+            device,
+            grid,
+            wavelength_m=acquisition.wavelength_m,
+            doppler=doppler,
+            config=mask,
+            noise_filter=noise_filter,
+        )
+        self._dealiaser = DEALIASERS[config.name](device, shape, config)
         self._unfold = Unfold(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
+        self._memory = Memory(device, shape, config)
 
     def __call__(self, doppler: DopplerFrame, segmentation: Segmentation | None = None) -> VelocityFrame:
         """Velocities of one Doppler frame."""
         turns, wrapped, coherence = self._phase(doppler.r0, doppler.r1)
         mask = self._mask(doppler.r0, turns, coherence)
-        fold, confidence = self._dealiaser(PhaseMap(turns, coherence, mask), segmentation)
+        before = self._memory.recall(doppler)
+        evidence = PhaseMap(turns, coherence, mask, second=doppler.second, before_turns=before)
+        fold, confidence = self._dealiaser(evidence, segmentation)
         velocity = self._unfold(wrapped, mask, fold)
+        self._memory.keep(doppler, turns, mask, fold)
         return VelocityFrame(velocity, wrapped, fold, confidence, mask, doppler.nyquist_velocity_m_s, doppler.stamp)
 
-
-# A pixel of the default grid is about a third of a resolution cell each way, so that n averaged pixels are some n / 4
-# independent looks.
-PIXELS_PER_LOOK = 4.0
-COHERENCE_WITHOUT_FILTER = 0.3
-# With four pulses noise is as coherent as blood: no gate parts them, and the blood is shown.
-MOST_COHERENCE = 0.75
+    def reset(self) -> None:
+        """Forget the past (freeze, new settings, another scene)."""
+        self._memory.reset()
 
 
-def least_coherence(mask: MaskConfig, doppler: DopplerConfig, noise_filter: NDArray[np.float64] | None) -> float:
-    """The flow mask's gate on |R1| / R0: as given, or what noise would hardly reach."""
-    if mask.coherence is not None:
-        return mask.coherence
-    if noise_filter is None:
-        return COHERENCE_WITHOUT_FILTER
-    n_looks = max(1.0, doppler.average_z * doppler.average_x / PIXELS_PER_LOOK)
-    return min(MOST_COHERENCE, noise_coherence(noise_filter, lag=doppler.lag, n_looks=n_looks))
+class Memory:
+    """The previous frame's unwrapped phase, where it may speak.
+
+    It may where flow can have changed by no more than 0.8 v_N since: faster changes lock wrong folds in.
+    """
+
+    def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
+        self._config = config
+        self._unwrapped = UnwrappedTurns(device, shape=shape)
+        self._before: tuple[Any, DopplerFrame] | None = None
+
+    def recall(self, now: DopplerFrame) -> Any:
+        """Unwrapped phase in turns, NaN where there was no flow; None where there is nothing to go by."""
+        if self._before is None or self._config.previous_frame == "off":
+            return None
+        turns, then = self._before
+        interval_s = now.stamp.acquisition_time_s - then.stamp.acquisition_time_s
+        if interval_s <= 0 or now.nyquist_velocity_m_s != then.nyquist_velocity_m_s:
+            return None
+        change_m_s = self._config.largest_acceleration_m_s2 * interval_s
+        slow = change_m_s < 0.8 * now.nyquist_velocity_m_s
+        return turns if slow or self._config.previous_frame == "on" else None
+
+    def keep(self, frame: DopplerFrame, turns: Any, mask: Any, fold: Any) -> None:
+        """Remember a frame."""
+        if self._config.previous_frame != "off":
+            self._before = self._unwrapped(turns, mask, fold), frame
+
+    def reset(self) -> None:
+        """Forget."""
+        self._before = None

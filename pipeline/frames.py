@@ -19,6 +19,7 @@ __all__ = [
     "DopplerFrame",
     "IqEnsemble",
     "RfPacket",
+    "SecondPhase",
     "Segmentation",
     "Stamp",
     "VelocityFrame",
@@ -80,13 +81,31 @@ class BmodeFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SecondPhase:
+    """A second measurement of the same velocity that aliases elsewhere.
+
+    Parameters
+    ----------
+    phasor : (n_z, n_x) complex64
+        Its length, at most 1, says how much it can be trusted.
+    table : (8, 64, 9) complex64
+        What it should be, by coherence and phase of R1, for folds of -4 to 4 (`kernels.predictions`). The same object
+        from frame to frame.
+    """
+
+    phasor: NDArray[np.complex64]
+    table: NDArray[np.complex64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DopplerFrame:
-    """Autocorrelation estimates: r1 complex64, r0 float32, both (n_z, n_x)."""
+    """Autocorrelation estimates: r1 complex64, r0 float32, both (n_z, n_x); a second phase where there is one."""
 
     r1: NDArray[np.complex64]
     r0: NDArray[np.float32]
     nyquist_velocity_m_s: float
     stamp: Stamp
+    second: SecondPhase | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -180,7 +180,7 @@ class Persistence:
         before = self._before
         if before is not None:
             r0, r1 = self._blend(now.r0, now.r1, before.r0, before.r1)
-            now = DopplerFrame(r1, r0, now.nyquist_velocity_m_s, now.stamp)
+            now = DopplerFrame(r1, r0, now.nyquist_velocity_m_s, now.stamp, now.second)
         self._before = now
         return now
 
