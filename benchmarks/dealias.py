@@ -3,57 +3,71 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
 
+from trueflow.benchmarks.dealias_peers import Unwrap, folded, oracle_anchored
+from trueflow.benchmarks.dealias_tally import Tally, tally
 from trueflow.benchmarks.validation import Scene, ValidationCase, load_scene
 from trueflow.kernels.device import Device
 from trueflow.pipeline.config import Config, DealiasConfig
 from trueflow.pipeline.dealias import Dealias
 from trueflow.pipeline.frames import VelocityFrame
-from trueflow.pipeline.score import FoldScore, fold_score
 
-__all__ = ["BANDS", "CaseResult", "mean_over_families", "run_dealias"]
+__all__ = [
+    "ALL_BANDS", "BANDS", "ENGINE", "EVIDENCE", "CaseResult", "Contender", "by_family", "dealiaser", "mean_over_families",
+    "peer", "run_dealias", "stage", "within",
+]  # fmt: skip
+
+ENGINE = "regions"
 
 # Frames are sorted by the largest true speed in them (multiples of v_N), not by their scene's peak over the cycle.
 BANDS = ((0.0, 1.0), (1.0, 1.75), (1.75, 3.1), (3.1, 5.2))
+ALL_BANDS = (0.0, BANDS[-1][1])
+
+# The engine with each kind of evidence left out, and with each on its own. Frames of the set have no predecessor: what
+# the previous frame is worth is measured on sequences.
+EVIDENCE = {
+    "all": DealiasConfig(),
+    "without continuity": DealiasConfig(continuity=False),
+    "without second phase": DealiasConfig(second_phase=False),
+    "without wall": DealiasConfig(wall=False),
+    "continuity alone": DealiasConfig(second_phase=False, wall=False),
+    "second phase alone": DealiasConfig(continuity=False, wall=False),
+    "wall alone": DealiasConfig(continuity=False, second_phase=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Somebody who is asked for the folds of a scene."""
+
+    name: str
+    frame: Callable[[Scene, Device], VelocityFrame]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseResult:
-    """One dealiaser on one case.
+    """One contender on one case.
 
     Parameters
     ----------
     case : ValidationCase
-    dealiaser : str
+    contender : str
     peak : float
         Largest true speed in the frame over v_N.
-    nyquist_velocity_m_s : float
-    score : FoldScore
-    duration_s : float
-        Of the dealias stage, flow mask included.
-    sure_and_right : float
-        Share of right folds among the pixels with a confidence of at least 0.9; nan where there are none.
-    sure : float
-        Share of flow pixels with such a confidence.
-    coverage : float
-        Share of the true flow that the flow mask shows: wrong folds are counted there only.
+    tally : Tally
     """
 
     case: ValidationCase
-    dealiaser: str
+    contender: str
     peak: float
-    nyquist_velocity_m_s: float
-    score: FoldScore
-    duration_s: float
-    sure_and_right: float
-    sure: float
-    coverage: float
+    tally: Tally
 
     @property
     def band(self) -> tuple[float, float]:
@@ -61,56 +75,66 @@ class CaseResult:
         return next((b for b in BANDS if b[0] <= self.peak <= b[1]), BANDS[-1])
 
 
+def stage(scene: Scene, device: Device, config: DealiasConfig) -> Dealias:
+    """The dealias stage of the chain, with all else as by default."""
+    settings = Config()
+    return Dealias(
+        device, scene.acquisition, scene.grid, doppler=settings.doppler, mask=settings.mask, config=config,
+        noise_filter=scene.noise_filter,
+    )  # fmt: skip
+
+
+def dealiaser(name: str, config: DealiasConfig) -> Contender:
+    """One of ours, as the chain runs it."""
+    return Contender(name, lambda scene, device: stage(scene, device, config)(scene.doppler))
+
+
+def peer(name: str, unwrap: Unwrap) -> Contender:
+    """One of `PEERS`, on the mask of our own stage."""
+
+    def frame(scene: Scene, device: Device) -> VelocityFrame:
+        raw = stage(scene, device, DealiasConfig(name="none"))(scene.doppler)
+        return oracle_anchored(folded(unwrap, raw, scene.doppler), raw, scene.truth)
+
+    return Contender(name, frame)
+
+
 def run_dealias(
     cases: Sequence[ValidationCase],
-    dealiasers: Sequence[str],
+    contenders: Sequence[Contender],
     *,
     folder: Path,
     device: Device,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
     seen: Callable[[CaseResult, Scene, VelocityFrame], None] = lambda result, scene, frame: None,
 ) -> list[CaseResult]:
-    """Every dealiaser on every case; `seen` is shown each frame as it is made."""
+    """Every contender on every case; `seen` is shown each frame as it is made."""
     results = []
-    for case in cases:
+    for index, case in enumerate(cases):
         scene = load_scene(case, folder, device)
-        for name in dealiasers:
-            result, frame = _score(case, scene, name, device)
+        for contender in contenders:
+            frame = contender.frame(scene, device)
+            result = CaseResult(case, contender.name, scene.peak, tally(frame, scene.truth))
             seen(result, scene, frame)
             results.append(result)
-        advance()
+        advance(index + 1, len(cases))
     return results
 
 
-def _score(case: ValidationCase, scene: Scene, name: str, device: Device) -> tuple[CaseResult, VelocityFrame]:
-    config = Config()
-    stage = Dealias(
-        device, scene.acquisition, scene.grid, doppler=config.doppler, mask=config.mask,
-        config=DealiasConfig(name=name), noise_filter=scene.noise_filter,
-    )  # fmt: skip
-    began = time.perf_counter()
-    frame = stage(scene.doppler)
-    device.synchronize()
-    duration_s = time.perf_counter() - began
-    score = fold_score(frame, scene.truth)
-    flow = frame.mask & scene.truth.mask
-    nyquist = frame.nyquist_velocity_m_s
-    right = frame.fold == np.rint((scene.truth.velocity_m_s - frame.wrapped_velocity_m_s) / (2 * nyquist))
-    sure = flow & (frame.confidence >= 0.9)
-    result = CaseResult(
-        case, name, scene.peak, nyquist, score, duration_s,
-        float(right[sure].mean()) if sure.any() else math.nan,
-        float(sure.sum() / flow.sum()) if flow.any() else math.nan,
-        float(flow.sum() / scene.truth.mask.sum()) if scene.truth.mask.any() else math.nan,
-    )  # fmt: skip
-    return result, frame
+def within(results: Iterable[CaseResult], contender: str, band: tuple[float, float] = ALL_BANDS) -> list[CaseResult]:
+    """A contender's results in one of `BANDS`, or in all of them."""
+    return [r for r in results if r.contender == contender and band in (r.band, ALL_BANDS)]
 
 
-def mean_over_families(results: Sequence[CaseResult], value: Callable[[CaseResult], float]) -> float:
-    """Mean over families of the mean over a family's frames; nan values are left out."""
-    families: dict[str, list[float]] = {}
+def by_family(results: Iterable[CaseResult]) -> dict[str, Tally]:
+    """The pixels of each family's frames, pooled."""
+    found: dict[str, list[Tally]] = {}
     for result in results:
-        number = value(result)
-        if math.isfinite(number):
-            families.setdefault(result.case.family, []).append(number)
-    return float(np.mean([np.mean(numbers) for numbers in families.values()])) if families else math.nan
+        found.setdefault(result.case.family, []).append(result.tally)
+    return {family: reduce(add, tallies) for family, tallies in found.items()}
+
+
+def mean_over_families(tallies: Mapping[str, Tally], rate: str) -> float:
+    """Mean of a rate over the families that have one: families count alike, within one every pixel does."""
+    rates = [value for value in (getattr(t, rate) for t in tallies.values()) if math.isfinite(value)]
+    return float(np.mean(rates)) if rates else math.nan

@@ -17,6 +17,14 @@ struct EvidenceParams {
   float anchor_wall, anchor_before, anchor_second;
 };
 
+// How far the previous frame can be believed: not at all where phases are as if drawn anew (the scene was cut), fully where
+// most have changed little.
+TF_INLINE float trust_before(const int* counters) {
+  const float agreement = static_cast<float>(counters[COUNT_AGREEMENT]) /
+                          static_cast<float>(AGREEMENT_UNIT * max(1, counters[COUNT_BEFORE]));
+  return min(max((agreement - 0.3f) / 0.4f, 0.f), 1.f);
+}
+
 // Region: what it knows of its own fold, for merging and for the anchor. Clears its links.
 TF_KERNEL(region_evidence, const EvidenceParams p, const int* __restrict__ counters, const int* __restrict__ region_sums,
           const int* __restrict__ second_votes, const int* __restrict__ history, int* __restrict__ merge_score,
@@ -27,9 +35,10 @@ TF_KERNEL(region_evidence, const EvidenceParams p, const int* __restrict__ count
   const int* sums = region_sums + region * SUMS;
   const int* seconds = second_votes + region * SECOND_BINS;
   const float wall = static_cast<float>(sums[SUM_WALL]), area = static_cast<float>(sums[SUM_AREA]);
+  const float trust = trust_before(counters);
   for (int bin = 0; bin < FOLD_BINS; ++bin) {
     const int fold = bin - FOLD_ZERO;
-    const float before = static_cast<float>(history[region * FOLD_BINS + bin]);
+    const float before = trust * static_cast<float>(history[region * FOLD_BINS + bin]);
     const float at_wall = fold == 0 ? wall : 0.f;
     // Folds that the second phase was not asked about take its nearest answer; the range speaks against them.
     const float second = static_cast<float>(seconds[max(0, min(SECOND_BINS - 1, fold + SECOND_ZERO))]);
@@ -89,6 +98,8 @@ TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict
   int margin;
   step[slot] = best_step(votes + slot * STEP_BINS, merge_score + lower * FOLD_BINS, merge_score + higher * FOLD_BINS,
                          &margin);
+  rank[slot] = 0ull;
+  if (margin <= 0) return;  // no step stands out: the two stay apart
   rank[slot] = rank_of(margin, lower, higher);
   atomicMax(best + lower, rank[slot]);
   atomicMax(best + higher, rank[slot]);
@@ -98,17 +109,19 @@ TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict
 TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict__ keys,
           const unsigned long long* __restrict__ best, const unsigned long long* __restrict__ rank,
           const int* __restrict__ step, int* __restrict__ link, int* __restrict__ link_offset,
-          int* __restrict__ linked) {
+          int* __restrict__ link_margin, int* __restrict__ linked) {
   const int slot = blockIdx.x * blockDim.x + threadIdx.x;
-  if (slot >= p.n_slots || keys[slot] == 0ull) return;
+  if (slot >= p.n_slots || keys[slot] == 0ull || rank[slot] == 0ull) return;
   const int lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
   if (best[higher] == rank[slot]) {
     link[higher] = lower;
     link_offset[higher] = step[slot];
+    link_margin[higher] = static_cast<int>(rank[slot] >> 40);
     linked[higher] = 1;
   } else if (best[lower] == rank[slot]) {
     link[lower] = higher;
     link_offset[lower] = -step[slot];
+    link_margin[lower] = static_cast<int>(rank[slot] >> 40);
     linked[lower] = 1;
   }
 }
@@ -166,10 +179,23 @@ TF_KERNEL(region_anchor, const int* __restrict__ counters, const int* __restrict
   atomicAdd(group_area + root, area);
 }
 
-// Region: its fold and how far its group's choice leads, per pixel of the group.
+// Probability that a group's fold is right, by how far it leads the next best one (votes), and that a region's fold
+// relative to its group is, by the least margin on the way to its root. Both curves were fitted to the validation scenes:
+// noise in the lead grows with the square root of the area.
+TF_INLINE float right_group(int lead, int area) {
+  const float x = static_cast<float>(lead) / (0.6f * VOTE_UNIT);
+  return 1.f - 0.45f / (1.f + x * x / static_cast<float>(max(area, 1)));
+}
+TF_INLINE float right_link(int margin) {
+  const float x = static_cast<float>(margin) / (2.5f * VOTE_UNIT);
+  return 1.f - 0.12f / (1.f + x * x);
+}
+
+// Region: its fold and the confidence in it.
 TF_KERNEL(region_decide, const int* __restrict__ counters, const int* __restrict__ link,
-          const int* __restrict__ link_offset, const int* __restrict__ group_score,
-          const int* __restrict__ group_area, int* __restrict__ region_fold, float* __restrict__ region_lead) {
+          const int* __restrict__ link_offset, const int* __restrict__ link_margin,
+          const int* __restrict__ group_score, const int* __restrict__ group_area, int* __restrict__ region_fold,
+          float* __restrict__ region_confidence) {
   const int region = blockIdx.x * blockDim.x + threadIdx.x;
   if (region >= counters[COUNT_REGIONS]) return;
   int offset;
@@ -186,25 +212,25 @@ TF_KERNEL(region_decide, const int* __restrict__ counters, const int* __restrict
       second = max(second, score);
     }
   }
+  int margin = 1 << 24;
+  for (int at = region; link[at] != at; at = link[at]) margin = min(margin, link_margin[at]);
   region_fold[region] = chosen + offset;
-  region_lead[region] =
-      static_cast<float>(best - second) / (VOTE_UNIT * static_cast<float>(max(group_area[root], 1)));
+  region_confidence[region] = right_group(best - second, group_area[root]) * right_link(margin);
 }
 
 struct PaintParams {
   int n_x, n_z;
-  float lead_for_certainty;
 };
 
 // Pixel: the fold and confidence of its region; 0 where there is none.
 TF_KERNEL(region_paint, const PaintParams p, const int* __restrict__ region, const int* __restrict__ region_fold,
-          const float* __restrict__ region_lead, const int* __restrict__ counters, signed char* __restrict__ fold,
+          const float* __restrict__ region_confidence, const int* __restrict__ counters, signed char* __restrict__ fold,
           float* __restrict__ confidence) {
   const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
   if (pixel >= p.n_x * p.n_z) return;
   const int mine = counters[COUNT_OVERFLOW] ? -1 : region[pixel];
   fold[pixel] = mine < 0 ? 0 : static_cast<signed char>(max(-16, min(16, region_fold[mine])));
-  confidence[pixel] = mine < 0 ? 0.f : min(region_lead[mine] / p.lead_for_certainty, 1.f);
+  confidence[pixel] = mine < 0 ? 0.f : region_confidence[mine];
 }
 
 // Pixel: where a neighbour of another region is more than half a turn away, the fold that fits the neighbourhood's

@@ -12,7 +12,7 @@
 #include "regions.cuh"
 
 #define VOTE_RUN 64
-#define BRIDGE 5
+#define BRIDGE 14
 
 struct VoteParams {
   int n_x, n_z, n_slots, wall_run;
@@ -92,7 +92,7 @@ TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turn
   const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * VOTE_RUN;
   if (row >= p.n_z || begin >= p.n_x) return;
   const Votes table = {keys, votes, counters};
-  int current = -1, area = 0, wall = 0, seconds[SECOND_BINS] = {};
+  int current = -1, area = 0, wall = 0, seconds[SECOND_BINS] = {}, n_before = 0, agreement = 0;
   for (int column = begin; column <= min(begin + VOTE_RUN, p.n_x); ++column) {
     const bool last = column == min(begin + VOTE_RUN, p.n_x);
     const int pixel = row * p.n_x + column, mine = last ? -1 : region[pixel];
@@ -119,8 +119,16 @@ TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turn
     if (p.has_before && before_turns[pixel] == before_turns[pixel]) {  // NaN: there was no flow
       const float apart = before_turns[pixel] - phase;
       const int fold = nearest_int(apart);
+      float sine, cosine;
+      sincos_turns(apart, &sine, &cosine);
+      ++n_before;
+      agreement += nearest_int(cosine * AGREEMENT_UNIT);
       const float closeness = 1.f - 2.f * fabsf(apart - static_cast<float>(fold));
       atomicAdd(history + mine * FOLD_BINS + fold_bin(fold), nearest_int(closeness * closeness * VOTE_UNIT));
     }
+  }
+  if (n_before) {
+    atomicAdd(counters + COUNT_BEFORE, n_before);
+    atomicAdd(counters + COUNT_AGREEMENT, agreement);
   }
 }

@@ -19,6 +19,10 @@
 // Counters on the device: sizes that the host never reads.
 #define COUNT_REGIONS 0
 #define COUNT_OVERFLOW 1
+#define COUNT_BEFORE 2     // flow pixels that had flow in the previous frame too
+#define COUNT_AGREEMENT 3  // sum over them of cos(phase change) in units of 1 / AGREEMENT_UNIT
+#define COUNTERS 4
+#define AGREEMENT_UNIT 64
 
 // What a region sums over its pixels, [region][SUMS].
 #define SUM_AREA 0

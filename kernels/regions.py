@@ -16,7 +16,7 @@ from trueflow.kernels.launch import blocks, pixel_launch
 
 __all__ = ["EvidenceWeights", "RegionUnwrapper"]
 
-FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS = 16, 15, 9, 2  # as in regions.cuh
+FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 15, 9, 2, 4  # as in regions.cuh
 SECOND_SHAPE = (8, 64, SECOND_BINS)
 ROUNDS = 6
 VOTE_RUN = 64
@@ -31,14 +31,13 @@ class EvidenceWeights:
     The merging weights are small: borders decide there. The anchor's decide a group's absolute fold.
     """
 
-    range_penalty: float = 0.01
+    range_penalty: float = 0.03
     merge_wall: float = 0.002
     merge_before: float = 0.002
-    merge_second: float = 0.01
-    anchor_wall: float = 0.3
+    merge_second: float = 0.25
+    anchor_wall: float = 0.1
     anchor_before: float = 0.05
     anchor_second: float = 0.3
-    lead_for_certainty: float = 0.05
 
 
 class RegionUnwrapper:
@@ -98,7 +97,7 @@ class RegionUnwrapper:
         }
         self._second: tuple[NDArray[np.complex64], Any] | None = None
         self._round = make("RoundParams", n_slots=self._n_slots)
-        self._paint = make("PaintParams", n_x=n_x, n_z=n_z, lead_for_certainty=weights.lead_for_certainty)
+        self._paint = make("PaintParams", n_x=n_x, n_z=n_z)
         self._kernels = {
             name: device.kernel(stem, name)
             for stem in ("region_label", "region_votes", "region_merge")
@@ -111,13 +110,14 @@ class RegionUnwrapper:
         self._phase_class = empty(n_pixels, np.uint8)
         self._phasor = empty(n_pixels, np.complex64)
         self._parent, self._region = (empty(n_pixels, np.int32) for _ in range(2))
-        self._row_count, self._counters = empty(n_z, np.int32), zeros(2, np.int32)
+        self._row_count, self._counters = empty(n_z, np.int32), zeros(COUNTERS, np.int32)
         self._sums, self._history = zeros((n, SUMS), np.int32), zeros((n, FOLD_BINS), np.int32)
         self._merge_score, self._anchor_score = (empty((n, FOLD_BINS), np.int32) for _ in range(2))
         self._group_score, self._group_area = zeros((n, FOLD_BINS), np.int32), zeros(n, np.int32)
         self._link, self._link_offset = (empty(n, np.int32) for _ in range(2))
         self._linked, self._best = zeros(n, np.int32), empty(n, np.uint64)
-        self._fold, self._lead = empty(n, np.int32), empty(n, np.float32)
+        self._link_margin, self._fold = empty(n, np.int32), empty(n, np.int32)
+        self._confidence = empty(n, np.float32)
         self._tables = [(zeros(slots, np.uint64), zeros((slots, STEP_BINS), np.int32)) for _ in range(2)]
         self._rank, self._step = empty(slots, np.uint64), empty(slots, np.int32)
         self._second_votes = zeros((n, SECOND_BINS), np.int32)
@@ -212,7 +212,7 @@ class RegionUnwrapper:
         for _ in range(ROUNDS):
             kernel["region_best"](*slots, self._round, *table, self._merge_score, self._best, self._rank, self._step)
             kernel["region_link"](
-                *slots, self._round, table[0], self._best, self._rank, self._step, *links, self._linked
+                *slots, self._round, table[0], self._best, self._rank, self._step, *links, self._link_margin, self._linked
             )
             kernel["region_merge"](*regions, self._counters, *links, self._linked, self._best, self._merge_score)
             kernel["region_move"](*slots, self._round, *links, *table, *spare, self._counters)
@@ -225,7 +225,8 @@ class RegionUnwrapper:
             *regions, self._counters, *links, self._sums, self._anchor_score, self._group_score, self._group_area
         )
         kernel["region_decide"](
-            *regions, self._counters, *links, self._group_score, self._group_area, self._fold, self._lead
+            *regions, self._counters, *links, self._link_margin, self._group_score, self._group_area, self._fold,
+            self._confidence,
         )
 
     def _paint_pixels(self, phase_turns: Any, coherence: Any) -> tuple[Any, Any]:
@@ -234,7 +235,7 @@ class RegionUnwrapper:
         confidence = device.empty(self._shape, np.float32)
         pixels = pixel_launch(device, fold.size)
         self._kernels["region_paint"](
-            *pixels, self._paint, self._region, self._fold, self._lead, self._counters, fold, confidence
+            *pixels, self._paint, self._region, self._fold, self._confidence, self._counters, fold, confidence
         )
         self._kernels["region_repair"](*pixels, self._paint, self._region, phase_turns, coherence, fold, repaired)
         return repaired, confidence

@@ -1,0 +1,112 @@
+"""Other people's phase unwrapping, on the same mask and wrapped phase.
+
+Each leaves open by how many whole turns an island is off, or has a rule of its own for that. For every frame it is
+given the better, by the truth, of its own absolute fold and of the rule that flow is slow near walls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueflow.benchmarks.contenders import Skipped
+from trueflow.benchmarks.das_peers import import_peer
+from trueflow.benchmarks.dealias_tally import true_fold
+from trueflow.pipeline.dealias import anchored_at_rim
+from trueflow.pipeline.frames import DopplerFrame, VelocityFrame
+from trueflow.pipeline.sources.base import Truth
+
+__all__ = ["PEERS", "Unwrap", "folded", "installed", "oracle_anchored", "peer_version"]
+
+# Wrapped phase in turns float64, coherence and mask, all (n_z, n_x), to folds: valid inside the mask.
+Unwrap = Callable[[NDArray[np.float64], NDArray[Any], NDArray[np.bool_]], NDArray[Any]]
+
+COHERENCE_STEPS = 100  # kamui's min-cost flow takes whole numbers as weights
+
+
+def _skimage() -> Unwrap:
+    """Reliability-sorted unwrapping (Herraez et al. 2002)."""
+    unwrap_phase = import_peer("skimage.restoration").unwrap_phase
+
+    def unwrap(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+        unwrapped = unwrap_phase(np.ma.masked_array(2 * np.pi * turns, ~mask), rng=0)
+        return np.asarray(np.rint(np.ma.getdata(unwrapped) / (2 * np.pi) - turns))
+
+    return unwrap
+
+
+def _region_dealias() -> Unwrap:
+    """Py-ART's region method (Helmus and Collis 2016) in Rust; its rule is that most of the image is unaliased."""
+    sweep_folds = import_peer("region_dealias").sweep_folds
+
+    def unwrap(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+        return np.asarray(sweep_folds(2 * turns, ~mask, 1.0, rays_wrap_around=False))
+
+    return unwrap
+
+
+def _kamui() -> Unwrap:
+    """The cheapest cuts (Costantini 1998) as a min-cost flow, weighted by coherence; free outside the mask."""
+    unwrap_dimensional = import_peer("kamui").unwrap_dimensional
+
+    def unwrap(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        quality = np.where(mask, np.clip(np.rint(COHERENCE_STEPS * coherence), 1, None), 0).astype(np.int64)[box]
+        start = tuple(map(int, np.unravel_index(quality.argmax(), quality.shape)))
+        phase = np.where(mask, turns, 0.0)[box]
+        unwrapped = unwrap_dimensional(phase, start_pixel=start, period=1.0, weights=quality, merging_method="min")
+        fold = np.zeros(mask.shape)
+        fold[box] = np.rint(unwrapped - phase)
+        return fold
+
+    return unwrap
+
+
+# By the name of their package; what is called returns the function that unwraps.
+PEERS: dict[str, Callable[[], Unwrap]] = {
+    "scikit-image": _skimage,
+    "region-dealias": _region_dealias,
+    "kamui": _kamui,
+}
+
+
+def installed(names: Sequence[str]) -> tuple[dict[str, Unwrap], tuple[Skipped, ...]]:
+    """Those of the named peers that are here, and why the others are not."""
+    found, skipped = {}, []
+    for name in names:
+        try:
+            found[name] = PEERS[name]()
+        except ImportError as error:
+            skipped.append(Skipped(name, f"not installed ({error}); pip install {name}, or 'trueflow[bench]' for all"))
+    return found, tuple(skipped)
+
+
+def peer_version(name: str) -> str:
+    """Of an installed peer."""
+    return metadata.version(name)
+
+
+def folded(unwrap: Unwrap, frame: VelocityFrame, doppler: DopplerFrame) -> NDArray[Any]:
+    """A peer's folds of one frame; nothing where the mask is empty."""
+    if not frame.mask.any():
+        return np.zeros(frame.mask.shape)
+    turns = frame.wrapped_velocity_m_s.astype(np.float64) / (2 * frame.nyquist_velocity_m_s)
+    coherence = np.abs(doppler.r1) / np.maximum(doppler.r0, np.finfo(np.float32).tiny)
+    return np.where(frame.mask, unwrap(turns, coherence, frame.mask), 0)
+
+
+def oracle_anchored(fold: NDArray[Any], frame: VelocityFrame, truth: Truth) -> VelocityFrame:
+    """The frame with these folds as they are, or shifted by the near-wall rule: whichever has fewer wrong."""
+    flow, true = frame.mask & truth.mask, true_fold(frame, truth)
+    own = np.clip(fold, -127, 127).astype(np.int8)
+    chosen = min(
+        (own, anchored_at_rim(own, frame.mask)), key=lambda kind: np.count_nonzero((kind != true)[flow])
+    )  # fmt: skip
+    velocity = frame.wrapped_velocity_m_s + np.float32(2 * frame.nyquist_velocity_m_s) * chosen
+    return replace(frame, velocity_m_s=velocity.astype(np.float32), fold=chosen)
