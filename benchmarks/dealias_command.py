@@ -1,61 +1,80 @@
-"""`trueflow bench dealias`: how many folds each dealiaser gets wrong on the validation set."""
+"""`trueflow bench dealias`: how many folds the engine and its peers get wrong, and how long they take."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trueflow.pipeline.cli.common import progress_bar
 
+if TYPE_CHECKING:
+    from trueflow.benchmarks.dealias_parts import Run
+
 __all__ = ["dealias"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
+PICTURES = RESULTS.parents[1] / "docs" / "pictures"
+PARTS = ("scenes", "evidence", "sequences", "disk", "timing")
 
 
 @click.command()
-@click.option("--dealiaser", "names", multiple=True, metavar="NAME", help="May be repeated. Default: all.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="May be repeated. Default: all.")
+@click.option("--dealiaser", "names", multiple=True, metavar="NAME", help="Or a peer; may be repeated. Default: all.")
 @click.option("--family", "families", multiple=True, metavar="NAME", help="May be repeated. Default: all.")
 @click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path), default=Path("out/validation"), show_default=True,
     help="Where simulated cases are kept.",
 )  # fmt: skip
+@click.option("--rounds", type=click.IntRange(min=1), default=120, show_default=True, help="Of the timing.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures.")
 @click.option("--worst", type=click.Path(path_type=Path), metavar="PNG", help="Picture of the worst cases.")
-@click.option("--update", is_flag=True, help="Write figures, page and picture where the project keeps them.")
+@click.option("--reliability", type=click.Path(path_type=Path), metavar="PNG", help="Picture of the confidence.")
+@click.option("--update", is_flag=True, help="Write figures, page and pictures where the project keeps them.")
 def dealias(
-    names: Sequence[str], families: Sequence[str], cache: Path, json_path: Path | None, worst: Path | None, update: bool
-) -> None:
-    """Score dealiasers on frozen scenes with known truth: wrong folds first.
+    parts: Sequence[str], names: Sequence[str], families: Sequence[str], cache: Path, rounds: int,
+    json_path: Path | None, worst: Path | None, reliability: Path | None, update: bool,
+) -> None:  # fmt: skip
+    """Score the dealiasing engine and its peers against known truth: wrong folds first.
 
-    Twelve families of scenes at 0.8 to 5 v_N, 16 pulses at 15 dB and 8 pulses at 8 dB, nothing supplied. The first run
-    simulates them, which takes some minutes.
+    Twelve families of scenes at 0.8 to 5 v_N, 16 pulses at 15 dB and 8 pulses at 8 dB, nothing supplied; the engine
+    with each kind of evidence left out and on its own; short sequences; the real rotating disk; times. The first run
+    simulates the scenes, which takes some minutes.
     """
-    from trueflow.benchmarks.dealias import run_dealias
-    from trueflow.benchmarks.dealias_report import WorstCases, as_document, as_page, check_names
-    from trueflow.benchmarks.provenance import provenance
-    from trueflow.kernels.device import get_device
-    from trueflow.pipeline.dealias import DEALIASERS
+    from trueflow.benchmarks.dealias_parts import Run
 
-    chosen = list(names or DEALIASERS)
-    cases = check_names(chosen, families)
-    gallery = WorstCases(chosen)
-    with progress_bar("cases", enabled=True) as advance:
-        done = iter(range(1, len(cases) + 1))
-        results = run_dealias(
-            cases, chosen, folder=cache, device=get_device("cpu"), seen=gallery.see,
-            advance=lambda: advance(next(done), len(cases)),
-        )  # fmt: skip
-    document = as_document(results, provenance())
-    page = as_page(document)
-    click.echo(page)
+    if update and (parts or names or families):
+        raise click.UsageError("--update keeps a whole run: not with --part, --dealiaser or --family")
+    run = Run(names, families, cache, rounds)
+    for part in parts or PARTS:
+        with progress_bar(part) as advance:
+            run.measure(part, advance)
+    for what in run.skipped:
+        click.echo(f"{what.name}: {what.reason}", err=True)
     if update:
         RESULTS.mkdir(exist_ok=True)
         json_path, worst = RESULTS / "dealias.json", RESULTS / "dealias_worst.png"
-        (RESULTS / "dealias.md").write_text(page)
-    if json_path:
-        json_path.write_text(json.dumps(document, indent=1) + "\n")
-    if worst:
-        gallery.save(worst)
+        reliability = PICTURES / "reliability.png"
+    _write(run, json_path, worst, reliability, RESULTS / "dealias.md" if update else None)
+
+
+def _write(run: Run, json_path: Path | None, worst: Path | None, reliability: Path | None, page: Path | None) -> None:
+    from trueflow.benchmarks.dealias_page import as_page
+    from trueflow.benchmarks.dealias_pictures import draw_reliability
+    from trueflow.pipeline.output import Outputs
+
+    document: dict[str, Any] = run.document()
+    text = as_page(document, reliability="../../docs/pictures/reliability.png" if page else None)
+    click.echo(text)
+    with Outputs() as outputs:
+        if page:
+            outputs.add(page).write_text(text)
+        if json_path:
+            outputs.add(json_path).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        if worst and "summary" in document:
+            run.gallery.save(outputs.add(worst))
+        if reliability and document.get("confidence"):
+            draw_reliability(document["confidence"], outputs.add(reliability))

@@ -1,162 +1,167 @@
-"""The scores of dealiasers as JSON, as a page of tables, and the worst cases as a picture."""
+"""The figures of dealiasers as one document, ready for JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
-
-from trueflow.benchmarks.dealias import BANDS, CaseResult, mean_over_families
-from trueflow.benchmarks.validation import FAMILIES, Scene, ValidationCase, cases_of, set_version
+from trueflow.benchmarks.contenders import Skipped
+from trueflow.benchmarks.dealias import (
+    ALL_BANDS,
+    BANDS,
+    ENGINE,
+    EVIDENCE,
+    CaseResult,
+    by_family,
+    mean_over_families,
+    within,
+)
+from trueflow.benchmarks.dealias_disk import DiskResult
+from trueflow.benchmarks.dealias_peers import PEERS, peer_version
+from trueflow.benchmarks.dealias_sequences import SETTINGS, SequenceResult
+from trueflow.benchmarks.dealias_tally import CONFIDENCE_EDGES, RATES, Tally
+from trueflow.benchmarks.dealias_timing import TimedRow
+from trueflow.benchmarks.report import SCHEMA
+from trueflow.benchmarks.validation import FAMILIES, ValidationCase, cases_of, set_version
 from trueflow.pipeline.dealias import DEALIASERS
 from trueflow.pipeline.errors import TrueflowError, nearest
-from trueflow.pipeline.frames import VelocityFrame
-from trueflow.pipeline.picture.color_maps import color_map
 
-__all__ = ["WorstCases", "as_document", "as_page", "check_names"]
-
-SHOWN = 6  # worst cases in the picture, of as many families
-LEAST_FLOW = 200  # pixels: fewer are no picture
-TILE = (250, 250)  # pixels of one map in it
-LABEL = 18
+__all__ = ["Findings", "as_document", "check_names"]
 
 
-def check_names(dealiasers: Sequence[str], families: Sequence[str]) -> tuple[ValidationCase, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """What a run measured; None where a part was not run.
+
+    Parameters
+    ----------
+    scenes, evidence : sequence of CaseResult, optional
+        All contenders, and the variants of the engine, on the validation set.
+    sequences : sequence of SequenceResult, optional
+    disk : sequence of DiskResult, optional
+    timing : sequence of TimedRow, optional
+    skipped : sequence of Skipped
+    """
+
+    scenes: Sequence[CaseResult] | None = None
+    evidence: Sequence[CaseResult] | None = None
+    sequences: Sequence[SequenceResult] | None = None
+    disk: Sequence[DiskResult] | None = None
+    timing: Sequence[TimedRow] | None = None
+    skipped: Sequence[Skipped] = ()
+
+
+def check_names(contenders: Sequence[str], families: Sequence[str]) -> tuple[ValidationCase, ...]:
     """The cases of some families (all if none is named).
 
     Raises
     ------
     TrueflowError
-        Unknown dealiaser or family.
+        Unknown dealiaser, peer or family.
     """
-    for name in dealiasers:
-        _ = DEALIASERS[name]
+    known = [*DEALIASERS, *PEERS]
+    for name in contenders:
+        if name not in known:
+            raise TrueflowError("unknown dealiaser", found=repr(name), advice=nearest(name, known))
     for family in families:
         if family not in FAMILIES:
             raise TrueflowError("unknown family", found=repr(family), advice=nearest(family, FAMILIES))
     return cases_of(tuple(families))
 
 
-def as_document(results: Sequence[CaseResult], provenance: Mapping[str, object]) -> dict[str, Any]:
-    """Everything that was measured, ready for JSON: means over families, and each case. nan becomes null."""
-    summary = [
-        {"dealiaser": name, "band_v_n": list(band), "n_frames": len(chosen), **_means(chosen)}
-        for name in dict.fromkeys(r.dealiaser for r in results)
-        for band in (*BANDS, (0.0, BANDS[-1][1]))
-        if (chosen := _within(results, name, band))
-    ]
-    cases = [
-        {
-            **asdict(r.case),
-            "dealiaser": r.dealiaser,
-            "frame_peak_v_n": r.peak,
-            **asdict(r.score),
-            "rmse_v_n": r.score.rmse_m_s / r.nyquist_velocity_m_s,
-            "duration_s": r.duration_s,
-            "sure_and_right": r.sure_and_right,
-            "sure": r.sure,
-            "coverage": r.coverage,
-        }
-        for r in results
-    ]
-    document = {
-        "set": set_version(),
-        "schema": "trueflow-bench/1", "benchmark": "dealias", "provenance": dict(provenance),
-        "families": list(dict.fromkeys(r.case.family for r in results)), "summary": summary, "cases": cases,
+def as_document(findings: Findings, provenance: Mapping[str, object]) -> dict[str, Any]:
+    """Everything that was measured. nan becomes null; a part that was not run is not there."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA, "benchmark": "dealias", "set": set_version(), "provenance": dict(provenance),
     }  # fmt: skip
+    if findings.scenes is not None:
+        document |= _scenes(findings.scenes)
+    if findings.evidence is not None:
+        document["evidence"] = _bands(findings.evidence, list(EVIDENCE))
+    if findings.sequences is not None:
+        document["sequences"] = _sequences(findings.sequences)
+    if findings.disk is not None:
+        document["disk"] = [
+            {"contender": r.contender, "k": r.k, "n_pulses": r.n_pulses, "peak_v_n": r.peak,
+             "n_flow": r.tally.n_flow, **r.tally.rates()}
+            for r in findings.disk
+        ]  # fmt: skip
+    if findings.timing is not None:
+        document["timing"] = [
+            {"n_x": r.size[0], "n_z": r.size[1], "name": r.name, **asdict(r.timing)} for r in findings.timing
+        ]
+    document["skipped"] = [asdict(s) for s in findings.skipped]
     plain: dict[str, Any] = _without_nan(document)
     return plain
 
 
-def as_page(document: Mapping[str, Any]) -> str:
-    """Markdown: a summary of all dealiasers, and for each of them wrong folds by family and speed."""
-    made = document["provenance"]
-    lines = [
-        "# Wrong folds on the validation set", "",
-        f"Made by `trueflow bench dealias` on set {document['set']}, {made['date'][:10]}, commit {_commit(made)}, "
-        f"{made['processor']}. Frames are sorted by the largest true speed in them; figures are means over families.",
-        "",
-    ]  # fmt: skip
-    header = ["dealiaser", *(f"wrong folds, {_band(b)}" for b in BANDS), "all", "false folds", "RMSE / v_N",
-              "aliased IoU", "sure", "sure and right", "flow shown", "ms"]  # fmt: skip
+def _scenes(results: Sequence[CaseResult]) -> dict[str, Any]:
+    contenders = list(dict.fromkeys(r.contender for r in results))
+    return {
+        "families": list(dict.fromkeys(r.case.family for r in results)),
+        "contenders": contenders,
+        "peer_versions": {name: peer_version(name) for name in contenders if name in PEERS},
+        "summary": _bands(results, contenders),
+        "by_family": [
+            {"contender": name, "band_v_n": list(band), "family": family, "n_flow": pooled.n_flow, **pooled.rates()}
+            for name in contenders
+            for band in (*BANDS, ALL_BANDS)
+            for family, pooled in by_family(within(results, name, band)).items()
+        ],
+        "confidence": _confidence(within(results, ENGINE)),
+        "cases": [
+            {**asdict(r.case), "contender": r.contender, "frame_peak_v_n": r.peak, "n_flow": r.tally.n_flow,
+             **r.tally.rates()}
+            for r in results
+        ],
+    }  # fmt: skip
+
+
+def _bands(results: Sequence[CaseResult], names: Iterable[str]) -> list[dict[str, Any]]:
+    """Means over families of pooled pixels, by contender and band."""
     rows = []
-    for name in dict.fromkeys(row["dealiaser"] for row in document["summary"]):
-        by_band = {tuple(r["band_v_n"]): r for r in document["summary"] if r["dealiaser"] == name}
-        whole = by_band[(0.0, BANDS[-1][1])]
-        rates = [_percent(by_band[b]["wrong_fold_rate"]) if b in by_band else "" for b in BANDS]
-        rows.append([
-            name, *rates, _percent(whole["wrong_fold_rate"]), _percent(whole["false_fold_rate_on_unaliased"]),
-            _number(whole["rmse_v_n"]), _number(whole["aliased_iou"]), _percent(whole["sure"]),
-            _percent(whole["sure_and_right"]), _percent(whole["coverage"]), f"{1e3 * whole['duration_s']:.1f}",
-        ])  # fmt: skip
-    lines += _table(header, rows)
-    for name in (row[0] for row in rows):
-        for key, title, show in BY_FAMILY:
-            lines += ["", f"## {name}: {title}, by family", ""]
-            lines += _table(["family", *map(_band, BANDS)], _by_family(document, name, key, show))
-    return "\n".join([*lines, ""])
-
-
-def _means(results: Sequence[CaseResult]) -> dict[str, float]:
-    values: dict[str, Callable[[CaseResult], float]] = {
-        "wrong_fold_rate": lambda r: r.score.wrong_fold_rate,
-        "false_fold_rate_on_unaliased": lambda r: r.score.false_fold_rate_on_unaliased,
-        "rmse_v_n": lambda r: r.score.rmse_m_s / r.nyquist_velocity_m_s,
-        "aliased_iou": lambda r: r.score.aliased_iou,
-        "sure": lambda r: r.sure,
-        "coverage": lambda r: r.coverage,
-        "sure_and_right": lambda r: r.sure_and_right,
-    }
-    means = {name: mean_over_families(results, value) for name, value in values.items()}
-    return {**means, "duration_s": float(np.median([r.duration_s for r in results]))}
-
-
-def _within(results: Sequence[CaseResult], name: str, band: tuple[float, float]) -> list[CaseResult]:
-    return [r for r in results if r.dealiaser == name and (band not in BANDS or r.band == band)]
-
-
-def _by_family(
-    document: Mapping[str, Any], name: str, key: str, show: Callable[[float | None], str]
-) -> list[list[str]]:
-    rows = []
-    for family in document["families"]:
-        cells = []
-        for low, high in BANDS:
-            values = [
-                c[key] for c in document["cases"]
-                if c["dealiaser"] == name and c["family"] == family and c[key] is not None
-                and low < max(c["frame_peak_v_n"], 1e-9) <= high
-            ]  # fmt: skip
-            cells.append(show(float(np.mean(values))) if values else "")
-        rows.append([family, *cells])
+    for name in names:
+        for band in (*BANDS, ALL_BANDS):
+            chosen = within(results, name, band)
+            if chosen:
+                families = by_family(chosen)
+                means = {rate: mean_over_families(families, rate) for rate in RATES}
+                rows.append({"contender": name, "band_v_n": list(band), "n_frames": len(chosen), **means})
     return rows
 
 
-def _commit(made: Mapping[str, Any]) -> str:
-    commit = str(made["commit"])
-    return commit[:10] + ("+ (with changes)" if commit.endswith("+") else "")
+def _confidence(results: Sequence[CaseResult]) -> dict[str, Any] | None:
+    """Right folds by the engine's confidence, all frames' pixels pooled."""
+    if not results:
+        return None
+    pooled: Tally = reduce(add, (r.tally for r in results))
+    edges = (*CONFIDENCE_EDGES, 1.0)
+    bins = [
+        {"from": edges[i], "to": edges[i + 1], "n_pixels": int(n), "right": float(right / n) if n else math.nan}
+        for i, (n, right) in enumerate(zip(pooled.by_confidence, pooled.right_by_confidence, strict=True))
+    ]
+    return {"bins": bins, "n_flow": pooled.n_flow, "sure": pooled.sure, "sure_and_right": pooled.sure_and_right}
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows)]
-
-
-def _band(band: tuple[float, float]) -> str:
-    return f"{band[0]:g} to {band[1]:g} v_N"
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f} %"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _sequences(results: Sequence[SequenceResult]) -> dict[str, Any]:
+    """Wrong folds by setting, frame rate and peak: means over families; and each sequence."""
+    summary = []
+    for setting in SETTINGS:
+        chosen = [r for r in results if r.setting == setting]
+        for rate_hz, peak in dict.fromkeys((r.sequence.rate_hz, r.sequence.peak) for r in chosen):
+            here = {
+                r.sequence.family: r.tally for r in chosen if (r.sequence.rate_hz, r.sequence.peak) == (rate_hz, peak)
+            }
+            wrong = mean_over_families(here, "wrong_fold_rate")
+            summary.append({"setting": setting, "rate_hz": rate_hz, "peak_v_n": peak, "wrong_fold_rate": wrong})
+    each = [
+        {**asdict(r.sequence), "setting": r.setting, "n_flow": r.tally.n_flow, **r.tally.rates()} for r in results
+    ]
+    return {"summary": summary, "sequences": each}
 
 
 def _without_nan(value: Any) -> Any:
@@ -165,69 +170,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-# Tables of the page, for each dealiaser.
-BY_FAMILY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
-    ("wrong_fold_rate", "wrong folds", _percent),
-    ("false_fold_rate_on_unaliased", "false folds on unaliased pixels", _percent),
-    ("rmse_v_n", "RMSE over v_N", _number),
-    ("aliased_iou", "IoU of the aliased class", _number),
-    ("coverage", "true flow that the mask shows", _percent),
-)
-
-
-class WorstCases:
-    """Keeps the frames with the most wrong folds of the last dealiaser named, and draws them.
-
-    A row: what the scanner shows, what came out, the truth, and in white the pixels that are wrong.
-    """
-
-    def __init__(self, dealiasers: Sequence[str]) -> None:
-        self._name = dealiasers[-1]
-        self._rows: list[tuple[float, str, NDArray[np.uint8], str]] = []
-
-    def see(self, result: CaseResult, scene: Scene, frame: VelocityFrame) -> None:
-        """Take a frame into account."""
-        rate = result.score.wrong_fold_rate
-        if result.dealiaser != self._name or not math.isfinite(rate):
-            return
-        label = f"{result.case.name}: {100 * rate:.1f} % wrong folds ({self._name})"
-        if result.score.n_flow_pixels < LEAST_FLOW:
-            return
-        # One frame of a family: its worst.
-        rest = [row for row in self._rows if row[3] != result.case.family]
-        same = [row for row in self._rows if row[3] == result.case.family and row[0] >= rate]
-        mine = same or [(rate, label, _row(scene, frame), result.case.family)]
-        self._rows = sorted([*rest, *mine], key=lambda row: -row[0])
-
-    def save(self, path: Path) -> None:
-        """Write the picture."""
-        rows = self._rows[:SHOWN]
-        width, height = 4 * TILE[0], TILE[1] + LABEL
-        image = Image.new("RGB", (width, height * max(len(rows), 1)))
-        draw = ImageDraw.Draw(image)
-        for i, (_, label, row, _) in enumerate(rows):
-            image.paste(Image.fromarray(row).resize((width, TILE[1])), (0, i * height + LABEL))
-            draw.text(
-                (4, i * height + 3), f"{label}      raw, +-v_N | dealiased | truth, same scale | wrong", fill="white"
-            )
-        image.save(path, optimize=True)
-
-
-def _row(scene: Scene, frame: VelocityFrame) -> NDArray[np.uint8]:
-    nyquist, truth = frame.nyquist_velocity_m_s, scene.truth
-    scale = max(scene.peak, 1.0) * nyquist
-    flow = frame.mask & truth.mask
-    true_fold = np.rint((truth.velocity_m_s - frame.wrapped_velocity_m_s) / (2 * nyquist))
-    wrong = np.repeat((255 * (flow & (frame.fold != true_fold))).astype(np.uint8)[..., None], 3, axis=-1)
-    return np.hstack([
-        _colored(frame.wrapped_velocity_m_s / nyquist, frame.mask), _colored(frame.velocity_m_s / scale, frame.mask),
-        _colored(truth.velocity_m_s / scale, truth.mask), wrong,
-    ])  # fmt: skip
-
-
-def _colored(relative: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    table = color_map("red_blue")
-    entries = np.clip((relative + 1) / 2 * (len(table) - 1), 0, len(table) - 1).astype(np.intp)
-    return np.where(mask[..., None], table[entries], 40).astype(np.uint8)

@@ -33,7 +33,7 @@ FAMILIES = ("plug", "femoral", "bifurcation", "cropped")
 PEAKS = (3.0, 5.0)
 RATES_HZ = (25, 100)
 LENGTH = 6  # frames
-BEFORE_FASTEST = 3  # frames: flow speeds up, then slows down
+BEFORE_FASTEST = 4  # frames: flow speeds up, and has begun to slow down in the last one
 CYCLE_S = 0.88
 FORMAT = 1
 

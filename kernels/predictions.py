@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = ["FOLDS", "N_COHERENCES", "N_PHASES", "SlowTimeResponse", "ratio_table", "sub_band_table"]
 
-FOLDS = np.arange(-4, 5)
+FOLDS = np.arange(-3, 4)
 N_COHERENCES, N_PHASES = 8, 64  # bins of |R1| / R0 in [0, 1] and of the phase in [-1/2, 1/2] turns
 N_TURNS = 512
 WIDTHS = np.concatenate([[0.01], np.linspace(0.03, 0.45, 22)])
@@ -85,8 +85,8 @@ def sub_band_table(slow_time_filter: NDArray[np.float64], *, ratio: float) -> ND
 
     Returns
     -------
-    (N_COHERENCES, N_PHASES, 9) complex64
-        For folds of -4 to 4.
+    (N_COHERENCES, N_PHASES, 7) complex64
+        For folds of -3 to 3.
     """
     response = SlowTimeResponse.of(slow_time_filter)
     table = np.empty((N_COHERENCES, N_PHASES, len(FOLDS)), np.complex64)
@@ -106,7 +106,7 @@ def ratio_table(ratio: float) -> NDArray[np.complex64]:
 
     Returns
     -------
-    (N_COHERENCES, N_PHASES, 9) complex64
+    (N_COHERENCES, N_PHASES, 7) complex64
     """
     phase = (np.arange(N_PHASES) + 0.5) / N_PHASES - 0.5
     row = np.exp(2j * np.pi * ratio * (phase[:, None] + FOLDS))

@@ -78,6 +78,8 @@ TF_KERNEL(region_count, const LabelParams p, int* __restrict__ row_count, int* _
     row_count[row] = total;
     total += count;
   }
+  counters[COUNT_PAIRS] = 0;
+  counters[COUNT_SPARE] = 0;
   counters[COUNT_BEFORE] = 0;
   counters[COUNT_AGREEMENT] = 0;
   counters[COUNT_OVERFLOW] = total > p.max_regions ? 1 : 0;

@@ -6,9 +6,9 @@
 // join what belongs together: each at least halves the regions that still have borders.
 // At the end each group takes the fold that the anchor evidence of all its regions makes most likely.
 //
-// Launch order: region_evidence; per round region_best, region_link, region_merge, region_move (tables swap roles); then
-// region_anchor, region_decide, region_paint, region_repair.
-// Threads: region, slot of the pair table, or pixel where said. Layout: scores [region][FOLD_BINS], votes [slot][STEP_BINS].
+// Launch order: region_clear before the votes; region_evidence; per round region_best, region_link, region_merge,
+// region_move (tables swap roles); then region_forget, region_anchor, region_decide, region_paint, region_repair.
+// Threads: all share the regions or pairs, however many there are of each (TF_EACH), or one per pixel where said. Layout: scores [region][FOLD_BINS], votes [slot][STEP_BINS].
 #include "regions.cuh"
 
 struct EvidenceParams {
@@ -16,6 +16,21 @@ struct EvidenceParams {
   float merge_wall, merge_before, merge_second;  // weights while merging
   float anchor_wall, anchor_before, anchor_second;
 };
+
+// Region: nothing heard yet.
+TF_KERNEL(region_clear, const int* __restrict__ counters, int* __restrict__ region_sums,
+          int* __restrict__ second_votes, int* __restrict__ history, int* __restrict__ group_score,
+          int* __restrict__ group_area) {
+  TF_EACH(region, counters[COUNT_REGIONS]) {
+    for (int i = 0; i < SUMS; ++i) region_sums[region * SUMS + i] = 0;
+    for (int bin = 0; bin < SECOND_BINS; ++bin) second_votes[region * SECOND_BINS + bin] = 0;
+    for (int bin = 0; bin < FOLD_BINS; ++bin) {
+      history[region * FOLD_BINS + bin] = 0;
+      group_score[region * FOLD_BINS + bin] = 0;
+    }
+    group_area[region] = 0;
+  }
+}
 
 // How far the previous frame can be believed: not at all where phases are as if drawn anew (the scene was cut), fully where
 // most have changed little.
@@ -30,47 +45,45 @@ TF_KERNEL(region_evidence, const EvidenceParams p, const int* __restrict__ count
           const int* __restrict__ second_votes, const int* __restrict__ history, int* __restrict__ merge_score,
           int* __restrict__ anchor_score, int* __restrict__ link, int* __restrict__ link_offset,
           unsigned long long* __restrict__ best) {
-  const int region = blockIdx.x * blockDim.x + threadIdx.x;
-  if (region >= counters[COUNT_REGIONS]) return;
-  const int* sums = region_sums + region * SUMS;
-  const int* seconds = second_votes + region * SECOND_BINS;
-  const float wall = static_cast<float>(sums[SUM_WALL]), area = static_cast<float>(sums[SUM_AREA]);
-  const float trust = trust_before(counters);
-  for (int bin = 0; bin < FOLD_BINS; ++bin) {
-    const int fold = bin - FOLD_ZERO;
-    const float before = trust * static_cast<float>(history[region * FOLD_BINS + bin]);
-    const float at_wall = fold == 0 ? wall : 0.f;
-    // Folds that the second phase was not asked about take its nearest answer; the range speaks against them.
-    const float second = static_cast<float>(seconds[max(0, min(SECOND_BINS - 1, fold + SECOND_ZERO))]);
-    const float beyond = p.range_penalty * VOTE_UNIT * area * static_cast<float>(max(0, abs(fold) - 2));
-    merge_score[region * FOLD_BINS + bin] =
-        nearest_int(p.merge_wall * at_wall + p.merge_before * before + p.merge_second * second - beyond);
-    anchor_score[region * FOLD_BINS + bin] =
-        nearest_int(p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_second * second - beyond);
+  TF_EACH(region, counters[COUNT_REGIONS]) {
+    const int* sums = region_sums + region * SUMS;
+    const int* seconds = second_votes + region * SECOND_BINS;
+    const float wall = static_cast<float>(sums[SUM_WALL]), area = static_cast<float>(sums[SUM_AREA]);
+    const float trust = trust_before(counters);
+    for (int bin = 0; bin < FOLD_BINS; ++bin) {
+      const int fold = bin - FOLD_ZERO;
+      const float before = trust * static_cast<float>(history[region * FOLD_BINS + bin]);
+      const float at_wall = fold == 0 ? wall : 0.f;
+      // Folds that the second phase was not asked about take its nearest answer; the range speaks against them.
+      const float second = static_cast<float>(seconds[max(0, min(SECOND_FOLDS - 1, fold + SECOND_ZERO))]);
+      const float beyond = p.range_penalty * VOTE_UNIT * area * static_cast<float>(max(0, abs(fold) - 2));
+      merge_score[region * FOLD_BINS + bin] =
+          nearest_int(p.merge_wall * at_wall + p.merge_before * before + p.merge_second * second - beyond);
+      anchor_score[region * FOLD_BINS + bin] =
+          nearest_int(p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_second * second - beyond);
+    }
+    link[region] = region;
+    link_offset[region] = 0;
+    best[region] = 0ull;
   }
-  link[region] = region;
-  link_offset[region] = 0;
-  best[region] = 0ull;
 }
 
 // Best step of a pair and by how much it leads; ties go to the smaller step, then to the lower one.
 TF_INLINE int best_step(const int* votes, const int* lower_score, const int* higher_score, int* margin) {
+  // All steps side by side; folds beyond the range are out of the question.
+  int padded[2 * FOLD_BINS], score[FOLD_BINS];
+  for (int i = 0; i < FOLD_BINS; ++i) padded[i] = padded[i + FOLD_BINS] = score[i] = -(1 << 29);
+  for (int bin = 0; bin < FOLD_BINS; ++bin) padded[bin + STEP_ZERO] = higher_score[bin];
+  for (int bin = 0; bin < FOLD_BINS; ++bin)
+    for (int step = 0; step < FOLD_BINS; ++step) score[step] = max(score[step], lower_score[bin] + padded[bin + step]);
+  for (int step = 0; step < STEP_BINS; ++step) score[step] += votes[step];
   int best = -2147483647, second = best, chosen = 0;
   for (int turn = 0; turn < STEP_BINS; ++turn) {
     const int step = turn & 1 ? -(turn + 1) / 2 : turn / 2;  // 0, -1, 1, -2, 2, ...
-    int own = -2147483647;
-    for (int bin = 0; bin < FOLD_BINS; ++bin) {
-      const int other = bin + step;
-      if (other < 0 || other >= FOLD_BINS) continue;
-      own = max(own, lower_score[bin] + higher_score[other]);
-    }
-    const int score = votes[step + STEP_ZERO] + own;
-    if (score > best) {
-      second = best;
-      best = score;
+    second = max(second, min(best, score[step + STEP_ZERO]));
+    if (score[step + STEP_ZERO] > best) {
+      best = score[step + STEP_ZERO];
       chosen = step;
-    } else {
-      second = max(second, score);
     }
   }
   *margin = best - second;
@@ -79,6 +92,7 @@ TF_INLINE int best_step(const int* votes, const int* lower_score, const int* hig
 
 struct RoundParams {
   int n_slots;
+  int pairs, spare;  // which counters count the pairs of this round's table and of the next one's
 };
 
 TF_INLINE unsigned long long rank_of(int margin, int lower, int higher) {
@@ -88,41 +102,39 @@ TF_INLINE unsigned long long rank_of(int margin, int lower, int higher) {
          static_cast<unsigned long long>(0xfffff - higher);
 }
 
-// Slot: offers the pair to both its regions; remembers its step.
+// Pair: offers itself to both its regions; remembers its step. Empties the list of the next table.
 TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict__ keys, const int* __restrict__ votes,
-          const int* __restrict__ merge_score, unsigned long long* __restrict__ best,
-          unsigned long long* __restrict__ rank, int* __restrict__ step) {
-  const int slot = blockIdx.x * blockDim.x + threadIdx.x;
-  if (slot >= p.n_slots || keys[slot] == 0ull) return;
-  const int lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
-  int margin;
-  step[slot] = best_step(votes + slot * STEP_BINS, merge_score + lower * FOLD_BINS, merge_score + higher * FOLD_BINS,
-                         &margin);
-  rank[slot] = 0ull;
-  if (margin <= 0) return;  // no step stands out: the two stay apart
-  rank[slot] = rank_of(margin, lower, higher);
-  atomicMax(best + lower, rank[slot]);
-  atomicMax(best + higher, rank[slot]);
+          const int* __restrict__ used, const int* __restrict__ merge_score, int* __restrict__ counters,
+          unsigned long long* __restrict__ best, unsigned long long* __restrict__ rank, int* __restrict__ step) {
+  counters[p.spare] = 0;
+  TF_EACH(i, counters[p.pairs]) {
+    const int slot = used[i], lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
+    int margin;
+    step[slot] = best_step(votes + slot * STEP_BINS, merge_score + lower * FOLD_BINS,
+                           merge_score + higher * FOLD_BINS, &margin);
+    rank[slot] = 0ull;
+    if (margin <= 0) continue;  // no step stands out: the two stay apart
+    rank[slot] = rank_of(margin, lower, higher);
+    atomicMax(best + lower, rank[slot]);
+    atomicMax(best + higher, rank[slot]);
+  }
 }
 
-// Slot: a region hangs under the other one of the pair it picked; where both picked it, the higher under the lower.
-TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict__ keys,
-          const unsigned long long* __restrict__ best, const unsigned long long* __restrict__ rank,
-          const int* __restrict__ step, int* __restrict__ link, int* __restrict__ link_offset,
-          int* __restrict__ link_margin, int* __restrict__ linked) {
-  const int slot = blockIdx.x * blockDim.x + threadIdx.x;
-  if (slot >= p.n_slots || keys[slot] == 0ull || rank[slot] == 0ull) return;
-  const int lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
-  if (best[higher] == rank[slot]) {
-    link[higher] = lower;
-    link_offset[higher] = step[slot];
-    link_margin[higher] = static_cast<int>(rank[slot] >> 40);
-    linked[higher] = 1;
-  } else if (best[lower] == rank[slot]) {
-    link[lower] = higher;
-    link_offset[lower] = -step[slot];
-    link_margin[lower] = static_cast<int>(rank[slot] >> 40);
-    linked[lower] = 1;
+// Pair: a region hangs under the other one of the pair it picked; where both picked it, the higher under the lower.
+TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict__ keys, const int* __restrict__ used,
+          const int* __restrict__ counters, const unsigned long long* __restrict__ best,
+          const unsigned long long* __restrict__ rank, const int* __restrict__ step, int* __restrict__ link,
+          int* __restrict__ link_offset, int* __restrict__ link_margin, int* __restrict__ linked) {
+  TF_EACH(i, counters[p.pairs]) {
+    const int slot = used[i], lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
+    if (rank[slot] == 0ull) continue;
+    const bool by_higher = best[higher] == rank[slot];
+    if (!by_higher && best[lower] != rank[slot]) continue;
+    const int under = by_higher ? higher : lower;
+    link[under] = by_higher ? lower : higher;
+    link_offset[under] = by_higher ? step[slot] : -step[slot];
+    link_margin[under] = static_cast<int>(rank[slot] >> 40);
+    linked[under] = 1;
   }
 }
 
@@ -130,53 +142,67 @@ TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict
 TF_KERNEL(region_merge, const int* __restrict__ counters, const int* __restrict__ link,
           const int* __restrict__ link_offset, int* __restrict__ linked, unsigned long long* __restrict__ best,
           int* __restrict__ merge_score) {
-  const int region = blockIdx.x * blockDim.x + threadIdx.x;
-  if (region >= counters[COUNT_REGIONS]) return;
-  best[region] = 0ull;
-  if (!linked[region]) return;
-  linked[region] = 0;
-  int offset;
-  const int root = find_group(link, link_offset, region, &offset);
-  for (int bin = 0; bin < FOLD_BINS; ++bin) {
-    const int own = max(0, min(FOLD_BINS - 1, bin + offset));
-    atomicAdd(merge_score + root * FOLD_BINS + bin, merge_score[region * FOLD_BINS + own]);
+  TF_EACH(region, counters[COUNT_REGIONS]) {
+    best[region] = 0ull;
+    if (!linked[region]) continue;
+    linked[region] = 0;
+    int offset;
+    const int root = find_group(link, link_offset, region, &offset);
+    for (int bin = 0; bin < FOLD_BINS; ++bin) {
+      const int own = max(0, min(FOLD_BINS - 1, bin + offset));
+      atomicAdd(merge_score + root * FOLD_BINS + bin, merge_score[region * FOLD_BINS + own]);
+    }
   }
 }
 
-// Slot: moves to the other table under the roots of its regions, its steps shifted; pairs inside a group vanish.
+// Pair: moves to the other table under the roots of its regions, its steps shifted; pairs inside a group vanish.
 TF_KERNEL(region_move, const RoundParams p, const int* __restrict__ link, const int* __restrict__ link_offset,
-          unsigned long long* __restrict__ keys, int* __restrict__ votes, unsigned long long* __restrict__ next_keys,
-          int* __restrict__ next_votes, int* __restrict__ counters) {
-  const int slot = blockIdx.x * blockDim.x + threadIdx.x;
-  if (slot >= p.n_slots || keys[slot] == 0ull) return;
-  int lower_offset, higher_offset;
-  const int lower = find_group(link, link_offset, key_lower(keys[slot]), &lower_offset);
-  const int higher = find_group(link, link_offset, key_higher(keys[slot]), &higher_offset);
-  for (int bin = 0; bin < STEP_BINS; ++bin) {
-    const int count = votes[slot * STEP_BINS + bin];
-    votes[slot * STEP_BINS + bin] = 0;
-    // fold(higher root) - fold(lower root) = step + offset of the lower - offset of the higher.
-    if (count && lower != higher)
-      vote(next_keys, next_votes, p.n_slots, lower, higher, bin - STEP_ZERO + lower_offset - higher_offset, count,
-           counters);
+          unsigned long long* __restrict__ keys, int* __restrict__ votes, const int* __restrict__ used,
+          unsigned long long* __restrict__ next_keys, int* __restrict__ next_votes, int* __restrict__ next_used,
+          int* __restrict__ counters) {
+  const PairTable next = {next_keys, next_votes, next_used, counters + p.spare};
+  TF_EACH(i, counters[p.pairs]) {
+    const int from = used[i];
+    int lower_offset, higher_offset;
+    const int lower = find_group(link, link_offset, key_lower(keys[from]), &lower_offset);
+    const int higher = find_group(link, link_offset, key_higher(keys[from]), &higher_offset);
+    const int to = lower == higher ? -1 : find_slot(next, p.n_slots, lower, higher);
+    if (lower != higher && to < 0) atomicAdd(counters + COUNT_OVERFLOW, 1);
+    for (int bin = 0; bin < STEP_BINS; ++bin) {
+      const int count = votes[from * STEP_BINS + bin];
+      votes[from * STEP_BINS + bin] = 0;
+      // fold(higher root) - fold(lower root) = step + offset of the lower - offset of the higher.
+      const int step = bin - STEP_ZERO + lower_offset - higher_offset;
+      const int moved = STEP_ZERO + (lower < higher ? step : -step);
+      if (count && to >= 0 && moved >= 0 && moved < STEP_BINS) atomicAdd(next_votes + to * STEP_BINS + moved, count);
+    }
+    keys[from] = 0ull;
   }
-  keys[slot] = 0ull;
+}
+
+// Pair: what the rounds did not join is forgotten.
+TF_KERNEL(region_forget, const RoundParams p, const int* __restrict__ counters, unsigned long long* __restrict__ keys,
+          int* __restrict__ votes, const int* __restrict__ used) {
+  TF_EACH(i, counters[p.pairs]) {
+    keys[used[i]] = 0ull;
+    for (int bin = 0; bin < STEP_BINS; ++bin) votes[used[i] * STEP_BINS + bin] = 0;
+  }
 }
 
 // Region: adds its anchor evidence to its group's; the smallest fold wins where there is none.
 TF_KERNEL(region_anchor, const int* __restrict__ counters, const int* __restrict__ link,
           const int* __restrict__ link_offset, const int* __restrict__ region_sums,
           const int* __restrict__ anchor_score, int* __restrict__ group_score, int* __restrict__ group_area) {
-  const int region = blockIdx.x * blockDim.x + threadIdx.x;
-  if (region >= counters[COUNT_REGIONS]) return;
-  int offset;
-  const int root = find_group(link, link_offset, region, &offset), area = region_sums[region * SUMS + SUM_AREA];
-  for (int bin = 0; bin < FOLD_BINS; ++bin) {
-    const int own = bin + offset, fold = own - FOLD_ZERO;
-    const int score = anchor_score[region * FOLD_BINS + max(0, min(FOLD_BINS - 1, own))];
-    atomicAdd(group_score + root * FOLD_BINS + bin, score - area * abs(fold) / 16);
+  TF_EACH(region, counters[COUNT_REGIONS]) {
+    int offset;
+    const int root = find_group(link, link_offset, region, &offset), area = region_sums[region * SUMS + SUM_AREA];
+    for (int bin = 0; bin < FOLD_BINS; ++bin) {
+      const int own = bin + offset, fold = own - FOLD_ZERO;
+      const int score = anchor_score[region * FOLD_BINS + max(0, min(FOLD_BINS - 1, own))];
+      atomicAdd(group_score + root * FOLD_BINS + bin, score - area * abs(fold) / 16);
+    }
+    atomicAdd(group_area + root, area);
   }
-  atomicAdd(group_area + root, area);
 }
 
 // Probability that a group's fold is right, by how far it leads the next best one (votes), and that a region's fold
@@ -196,26 +222,26 @@ TF_KERNEL(region_decide, const int* __restrict__ counters, const int* __restrict
           const int* __restrict__ link_offset, const int* __restrict__ link_margin,
           const int* __restrict__ group_score, const int* __restrict__ group_area, int* __restrict__ region_fold,
           float* __restrict__ region_confidence) {
-  const int region = blockIdx.x * blockDim.x + threadIdx.x;
-  if (region >= counters[COUNT_REGIONS]) return;
-  int offset;
-  const int root = find_group(link, link_offset, region, &offset);
-  int best = -2147483647, second = best, chosen = 0;
-  for (int turn = 0; turn < FOLD_BINS; ++turn) {
-    const int fold = turn & 1 ? -(turn + 1) / 2 : turn / 2;
-    const int score = group_score[root * FOLD_BINS + fold + FOLD_ZERO];
-    if (score > best) {
-      second = best;
-      best = score;
-      chosen = fold;
-    } else {
-      second = max(second, score);
+  TF_EACH(region, counters[COUNT_REGIONS]) {
+    int offset;
+    const int root = find_group(link, link_offset, region, &offset);
+    int best = -2147483647, second = best, chosen = 0;
+    for (int turn = 0; turn < FOLD_BINS; ++turn) {
+      const int fold = turn & 1 ? -(turn + 1) / 2 : turn / 2;
+      const int score = group_score[root * FOLD_BINS + fold + FOLD_ZERO];
+      if (score > best) {
+        second = best;
+        best = score;
+        chosen = fold;
+      } else {
+        second = max(second, score);
+      }
     }
+    int margin = 1 << 24;
+    for (int at = region; link[at] != at; at = link[at]) margin = min(margin, link_margin[at]);
+    region_fold[region] = chosen + offset;
+    region_confidence[region] = right_group(best - second, group_area[root]) * right_link(margin);
   }
-  int margin = 1 << 24;
-  for (int at = region; link[at] != at; at = link[at]) margin = min(margin, link_margin[at]);
-  region_fold[region] = chosen + offset;
-  region_confidence[region] = right_group(best - second, group_area[root]) * right_link(margin);
 }
 
 struct PaintParams {

@@ -13,6 +13,8 @@
 
 #define VOTE_RUN 64
 #define BRIDGE 14
+#define SMALL_STEP 0.15f  // turns
+#define SECOND_ROWS 2      // one row in so many hears the second phase: it was averaged over three
 
 struct VoteParams {
   int n_x, n_z, n_slots, wall_run;
@@ -33,13 +35,8 @@ TF_INLINE float2 slope_at(const VoteParams& p, const float2* phasor, int row, in
   return make_float2(real, imag);
 }
 
-struct Votes {
-  unsigned long long* keys;
-  int *votes, *counters;
-};
-
 TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2* phasor, const float* coherence,
-                           const int* region, const Votes& table, int row, int column, int d_row, int d_column) {
+                           const int* region, const PairTable& table, int* counters, int row, int column, int d_row, int d_column) {
   const int pixel = row * p.n_x + column, mine = region[pixel];
   const int reach = min(BRIDGE, d_row ? p.n_z - 1 - row : p.n_x - 1 - column);
   for (int t = 1; t <= reach; ++t) {
@@ -47,15 +44,17 @@ TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2
     if (theirs < 0) continue;
     if (theirs == mine) return;
     float slope = 0.f, weight = 2.f / static_cast<float>(t);
-    if (t == 1) {
+    // A small step has no fold in it whatever the slope: that spares most borders the window.
+    const float apart = phase[other] - phase[pixel];
+    if (t == 1 && fabsf(apart - static_cast<float>(nearest_int(apart))) > SMALL_STEP) {
       const float2 g = slope_at(p, phasor, row, column, d_row, d_column);
       slope = atan2_turns(g.y, g.x);
-      weight = 1.f;
     }
-    const float d = phase[other] - phase[pixel] - slope;
+    if (t == 1) weight = 1.f;
+    const float d = apart - slope;
     const int m = nearest_int(d);
     weight *= coherence[pixel] * coherence[other] * (1.f - 2.f * fabsf(d - static_cast<float>(m))) + 0.02f;
-    vote(table.keys, table.votes, p.n_slots, mine, theirs, -m, nearest_int(weight * VOTE_UNIT), table.counters);
+    vote(table, p.n_slots, mine, theirs, -m, nearest_int(weight * VOTE_UNIT), counters);
     return;
   }
 }
@@ -75,47 +74,55 @@ TF_INLINE bool beside_wall(const VoteParams& p, const int* region, int row, int 
 }
 
 // How well a second phase agrees with what each fold predicts: Re(second conj(prediction)).
-TF_INLINE void vote_second(float2 second, float phase, float coherence, const float2* table, int* seconds) {
+TF_INLINE void vote_second(float2 second, float phase, float coherence, const float* table, float* seconds) {
   const int c = max(0, min(SECOND_COHERENCES - 1, static_cast<int>(coherence * SECOND_COHERENCES)));
   const int t = max(0, min(SECOND_PHASES - 1, static_cast<int>((phase + 0.5f) * SECOND_PHASES)));
-  const float2* predicted = table + (c * SECOND_PHASES + t) * SECOND_BINS;
+  const float* predicted = table + (c * SECOND_PHASES + t) * 2 * SECOND_BINS;
   for (int bin = 0; bin < SECOND_BINS; ++bin)
-    seconds[bin] += nearest_int((second.x * predicted[bin].x + second.y * predicted[bin].y) * VOTE_UNIT);
+    seconds[bin] += second.x * predicted[bin] + second.y * predicted[SECOND_BINS + bin];
+}
+
+// A run's sums to its region's.
+TF_INLINE void flush_run(int* sums, int* seconds, int area, int wall, float* run_seconds, bool has_second) {
+  atomicAdd(sums + SUM_AREA, area);
+  if (wall) atomicAdd(sums + SUM_WALL, wall);
+  if (!has_second) return;
+  for (int bin = 0; bin < SECOND_FOLDS; ++bin)
+    atomicAdd(seconds + bin, nearest_int(run_seconds[bin] * (SECOND_ROWS * VOTE_UNIT)));
+  for (int bin = 0; bin < SECOND_BINS; ++bin) run_seconds[bin] = 0.f;
 }
 
 TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turns, const float2* __restrict__ phasor,
           const float* __restrict__ coherence, const int* __restrict__ region, const float2* __restrict__ second,
-          const float2* __restrict__ second_table, const float* __restrict__ before_turns,
-          unsigned long long* __restrict__ keys, int* __restrict__ votes, int* __restrict__ region_sums,
-          int* __restrict__ second_votes, int* __restrict__ history, int* __restrict__ counters) {
+          const float* __restrict__ second_table, const float* __restrict__ before_turns,
+          unsigned long long* __restrict__ keys, int* __restrict__ votes, int* __restrict__ used,
+          int* __restrict__ region_sums, int* __restrict__ second_votes, int* __restrict__ history,
+          int* __restrict__ counters) {
   const int row = blockIdx.y * blockDim.y + threadIdx.y;
   const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * VOTE_RUN;
   if (row >= p.n_z || begin >= p.n_x) return;
-  const Votes table = {keys, votes, counters};
-  int current = -1, area = 0, wall = 0, seconds[SECOND_BINS] = {}, n_before = 0, agreement = 0;
+  const PairTable table = {keys, votes, used, counters + COUNT_PAIRS};
+  const bool has_second = p.has_second && row % SECOND_ROWS == 0;
+  int current = -1, area = 0, wall = 0, n_before = 0, agreement = 0;
+  float seconds[SECOND_BINS] = {};
   for (int column = begin; column <= min(begin + VOTE_RUN, p.n_x); ++column) {
     const bool last = column == min(begin + VOTE_RUN, p.n_x);
     const int pixel = row * p.n_x + column, mine = last ? -1 : region[pixel];
     if (mine != current && current >= 0) {
-      atomicAdd(region_sums + current * SUMS + SUM_AREA, area);
-      if (wall) atomicAdd(region_sums + current * SUMS + SUM_WALL, wall);
+      flush_run(region_sums + current * SUMS, second_votes + current * SECOND_BINS, area, wall, seconds, has_second);
       area = wall = 0;
-      for (int bin = 0; bin < SECOND_BINS && p.has_second; ++bin) {
-        if (seconds[bin]) atomicAdd(second_votes + current * SECOND_BINS + bin, seconds[bin]);
-        seconds[bin] = 0;
-      }
     }
     current = mine;
     if (mine < 0) continue;
     const float phase = phase_turns[pixel];
     ++area;
     if (p.has_borders) {
-      vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 0, 1);
-      vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 1, 0);
+      vote_border(p, phase_turns, phasor, coherence, region, table, counters, row, column, 0, 1);
+      vote_border(p, phase_turns, phasor, coherence, region, table, counters, row, column, 1, 0);
     }
     if (beside_wall(p, region, row, column))
       wall += nearest_int((1.f - 2.f * fabsf(phase)) * coherence[pixel] * VOTE_UNIT);
-    if (p.has_second) vote_second(second[pixel], phase, coherence[pixel], second_table, seconds);
+    if (has_second) vote_second(second[pixel], phase, coherence[pixel], second_table, seconds);
     if (p.has_before && before_turns[pixel] == before_turns[pixel]) {  // NaN: there was no flow
       const float apart = before_turns[pixel] - phase;
       const int fold = nearest_int(apart);

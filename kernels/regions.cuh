@@ -21,7 +21,9 @@
 #define COUNT_OVERFLOW 1
 #define COUNT_BEFORE 2     // flow pixels that had flow in the previous frame too
 #define COUNT_AGREEMENT 3  // sum over them of cos(phase change) in units of 1 / AGREEMENT_UNIT
-#define COUNTERS 4
+#define COUNT_PAIRS 4      // in the table that votes go to first
+#define COUNT_SPARE 5      // in the other one
+#define COUNTERS 6
 #define AGREEMENT_UNIT 64
 
 // What a region sums over its pixels, [region][SUMS].
@@ -29,10 +31,11 @@
 #define SUM_WALL 1
 #define SUMS 2
 
-// The second phase's votes, [region][SECOND_BINS]: folds -4 to 4.
-#define SECOND_BINS 9
-#define SECOND_ZERO 4
-// Its predictions, [coherence][phase][fold].
+// The second phase's votes, [region][SECOND_BINS]: folds -3 to 3, and one that stays empty.
+#define SECOND_BINS 8
+#define SECOND_FOLDS 7
+#define SECOND_ZERO 3
+// Its predictions, [coherence][phase][real, imaginary][SECOND_BINS].
 #define SECOND_COHERENCES 8
 #define SECOND_PHASES 64
 
@@ -60,28 +63,44 @@ TF_INLINE int find_group(const int* link, const int* link_offset, int region, in
   return region;
 }
 
+// Every i below a count that only the device knows, shared out among all threads of a launch of any size.
+#define TF_EACH(i, count)                                                                                    \
+  for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), tf_end = (count); i < tf_end; \
+       i += static_cast<int>(gridDim.x * blockDim.x))
+
 // Pairs of regions: open addressing, keyed by both numbers (lower first), with votes for the difference of folds
-// fold(higher) - fold(lower).
+// fold(higher) - fold(lower); and a list of the slots in use.
+struct PairTable {
+  unsigned long long* keys;
+  int *votes, *used, *n_used;
+};
+
 TF_INLINE unsigned long long pair_key(int lower, int higher) {
   return (static_cast<unsigned long long>(lower + 1) << 32) | static_cast<unsigned>(higher + 1);
 }
 TF_INLINE int key_lower(unsigned long long key) { return static_cast<int>(key >> 32) - 1; }
 TF_INLINE int key_higher(unsigned long long key) { return static_cast<int>(key & 0xffffffffu) - 1; }
 
-// Adds votes for fold(b) - fold(a) = step to a table of n_slots (a power of two).
-TF_INLINE void vote(unsigned long long* keys, int* votes, int n_slots, int a, int b, int step, int weight,
-                    int* counters) {
+// The slot of a pair among n_slots (a power of two), taken if it is new; -1 where all are taken.
+TF_INLINE int find_slot(const PairTable& table, int n_slots, int a, int b) {
   const unsigned long long key = a < b ? pair_key(a, b) : pair_key(b, a);
-  const int bin = STEP_ZERO + (a < b ? step : -step);
-  if (bin < 0 || bin >= STEP_BINS) return;
   unsigned slot = static_cast<unsigned>((key * 0x9e3779b97f4a7c15ull) >> 40);
   for (int probe = 0; probe < n_slots; ++probe, ++slot) {
-    const unsigned at = slot & static_cast<unsigned>(n_slots - 1);
-    const unsigned long long found = atomicCAS(keys + at, 0ull, key);
-    if (found == 0ull || found == key) {
-      atomicAdd(votes + at * STEP_BINS + bin, weight);
-      return;
-    }
+    const int at = static_cast<int>(slot & static_cast<unsigned>(n_slots - 1));
+    const unsigned long long found = atomicCAS(table.keys + at, 0ull, key);
+    if (found == 0ull) table.used[atomicAdd(table.n_used, 1)] = at;
+    if (found == 0ull || found == key) return at;
   }
-  atomicAdd(counters + COUNT_OVERFLOW, 1);
+  return -1;
+}
+
+// Adds votes for fold(b) - fold(a) = step.
+TF_INLINE void vote(const PairTable& table, int n_slots, int a, int b, int step, int weight, int* counters) {
+  const int bin = STEP_ZERO + (a < b ? step : -step);
+  if (bin < 0 || bin >= STEP_BINS) return;
+  const int slot = find_slot(table, n_slots, a, b);
+  if (slot < 0)
+    atomicAdd(counters + COUNT_OVERFLOW, 1);
+  else
+    atomicAdd(table.votes + slot * STEP_BINS + bin, weight);
 }

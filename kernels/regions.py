@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
 from trueflow.kernels.launch import blocks, pixel_launch
+from trueflow.kernels.predictions import FOLDS, N_COHERENCES, N_PHASES
 
 __all__ = ["EvidenceWeights", "RegionUnwrapper"]
 
-FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 15, 9, 2, 4  # as in regions.cuh
-SECOND_SHAPE = (8, 64, SECOND_BINS)
+FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 15, 8, 2, 6  # as in regions.cuh
+COUNT_PAIRS, COUNT_SPARE = 4, 5
 ROUNDS = 6
 VOTE_RUN = 64
 
@@ -34,7 +35,7 @@ class EvidenceWeights:
     range_penalty: float = 0.03
     merge_wall: float = 0.002
     merge_before: float = 0.002
-    merge_second: float = 0.25
+    merge_second: float = 0.3
     anchor_wall: float = 0.1
     anchor_before: float = 0.05
     anchor_second: float = 0.3
@@ -96,7 +97,11 @@ class RegionUnwrapper:
             for before in (False, True)
         }
         self._second: tuple[NDArray[np.complex64], Any] | None = None
-        self._round = make("RoundParams", n_slots=self._n_slots)
+        self._rounds = [
+            make("RoundParams", n_slots=self._n_slots, pairs=pairs, spare=spare)
+            for pairs, spare in ((COUNT_PAIRS, COUNT_SPARE), (COUNT_SPARE, COUNT_PAIRS))
+        ]
+        self._shared = _shared_launch(device, n_pixels)
         self._paint = make("PaintParams", n_x=n_x, n_z=n_z)
         self._kernels = {
             name: device.kernel(stem, name)
@@ -118,10 +123,13 @@ class RegionUnwrapper:
         self._linked, self._best = zeros(n, np.int32), empty(n, np.uint64)
         self._link_margin, self._fold = empty(n, np.int32), empty(n, np.int32)
         self._confidence = empty(n, np.float32)
-        self._tables = [(zeros(slots, np.uint64), zeros((slots, STEP_BINS), np.int32)) for _ in range(2)]
+        self._tables = [
+            (zeros(slots, np.uint64), zeros((slots, STEP_BINS), np.int32), empty(slots, np.int32)) for _ in range(2)
+        ]
         self._rank, self._step = empty(slots, np.uint64), empty(slots, np.int32)
         self._second_votes = zeros((n, SECOND_BINS), np.int32)
-        self._no_second, self._no_before = zeros(1, np.complex64), zeros(1, np.float32)
+        self._no_second, self._no_table = zeros(1, np.complex64), zeros(1, np.float32)
+        self._no_before = zeros(1, np.float32)
 
     def __call__(
         self,
@@ -140,7 +148,7 @@ class RegionUnwrapper:
         mask : bool (n_z, n_x)
         second : (phasor, table), optional
             The second phase: complex64 (n_z, n_x), its length, at most 1, being its weight; and what it should be,
-            (8, 64, 9) complex64 on the host, from `predictions`.
+            (8, 64, 7) complex64 on the host, from `predictions`.
         before_turns : float32 (n_z, n_x), optional
             The previous frame's unwrapped phase in turns, NaN where there was no flow.
         """
@@ -167,10 +175,9 @@ class RegionUnwrapper:
 
     def _vote(self, phase_turns: Any, coherence: Any, second: SecondPhase | None, before_turns: Any) -> None:
         n_z, n_x = self._shape
-        phasor, table = (self._no_second, self._no_second) if second is None else self._uploaded(second)
-        self._sums[...] = 0
-        self._second_votes[...] = 0
-        self._history[...] = 0
+        phasor, table = (self._no_second, self._no_table) if second is None else self._uploaded(second)
+        sums = (self._sums, self._second_votes, self._history)
+        self._kernels["region_clear"](*self._shared, self._counters, *sums, self._group_score, self._group_area)
         params = self._votes[second is not None, before_turns is not None]
         self._kernels["region_votes"](
             (blocks(n_x, VOTE_RUN), blocks(n_z, 8), 1),
@@ -184,9 +191,7 @@ class RegionUnwrapper:
             table,
             self._no_before if before_turns is None else before_turns,
             *self._tables[0],
-            self._sums,
-            self._second_votes,
-            self._history,
+            *sums,
             self._counters,
         )
 
@@ -194,39 +199,34 @@ class RegionUnwrapper:
         """The phasor, and the table on the device: it is the same object from frame to frame."""
         phasor, table = second
         if self._second is None or self._second[0] is not table:
-            if table.shape != SECOND_SHAPE:
-                raise ValueError(f"table of the second phase: {table.shape}, expected {SECOND_SHAPE}")
-            self._second = table, self._device.upload(table.astype(np.complex64))
+            self._second = table, self._device.upload(_predictions(table))
         return phasor, self._second[1]
 
     def _merge_regions(self) -> None:
-        device = self._device
-        kernel = self._kernels
-        regions, slots = _short_launch(device, self._n_regions), _short_launch(device, self._n_slots)
-        links = (self._link, self._link_offset)
+        kernel, shared, counters = self._kernels, self._shared, self._counters
+        links, merged = (self._link, self._link_offset), (self._linked, self._best, self._merge_score)
         kernel["region_evidence"](
-            *regions, self._evidence, self._counters, self._sums, self._second_votes, self._history, self._merge_score,
+            *shared, self._evidence, counters, self._sums, self._second_votes, self._history, self._merge_score,
             self._anchor_score, *links, self._best,
         )  # fmt: skip
-        table, spare = self._tables
+        (table, spare), (params, next_params) = self._tables, self._rounds
         for _ in range(ROUNDS):
-            kernel["region_best"](*slots, self._round, *table, self._merge_score, self._best, self._rank, self._step)
-            kernel["region_link"](
-                *slots, self._round, table[0], self._best, self._rank, self._step, *links, self._link_margin, self._linked
+            keys, _votes, used = table
+            kernel["region_best"](
+                *shared, params, *table, self._merge_score, counters, self._best, self._rank, self._step
             )
-            kernel["region_merge"](*regions, self._counters, *links, self._linked, self._best, self._merge_score)
-            kernel["region_move"](*slots, self._round, *links, *table, *spare, self._counters)
-            table, spare = spare, table
-        for array in table:  # what six rounds did not join
-            array[...] = 0
-        self._group_score[...] = 0
-        self._group_area[...] = 0
-        kernel["region_anchor"](
-            *regions, self._counters, *links, self._sums, self._anchor_score, self._group_score, self._group_area
-        )
+            kernel["region_link"](
+                *shared, params, keys, used, counters, self._best, self._rank, self._step, *links, self._link_margin,
+                self._linked,
+            )  # fmt: skip
+            kernel["region_merge"](*shared, counters, *links, *merged)
+            kernel["region_move"](*shared, params, *links, *table, *spare, counters)
+            (table, spare), (params, next_params) = (spare, table), (next_params, params)
+        kernel["region_forget"](*shared, params, counters, *table)
+        group = (self._group_score, self._group_area)
+        kernel["region_anchor"](*shared, counters, *links, self._sums, self._anchor_score, *group)
         kernel["region_decide"](
-            *regions, self._counters, *links, self._link_margin, self._group_score, self._group_area, self._fold,
-            self._confidence,
+            *shared, counters, *links, self._link_margin, *group, self._fold, self._confidence
         )
 
     def _paint_pixels(self, phase_turns: Any, coherence: Any) -> tuple[Any, Any]:
@@ -241,7 +241,18 @@ class RegionUnwrapper:
         return repaired, confidence
 
 
-def _short_launch(device: Device, n: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """One thread per item; on the CPU one block, as such a launch takes less time than waking a second thread."""
-    block = n if device.name == "cpu" else 256
-    return (blocks(n, block), 1, 1), (block, 1, 1)
+def _predictions(table: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """The table as the kernel wants it: the folds' real parts, then their imaginary parts, padded."""
+    shape = (N_COHERENCES, N_PHASES, len(FOLDS))
+    if table.shape != shape:
+        raise ValueError(f"table of the second phase: {table.shape}, expected {shape}")
+    planes = np.zeros((*shape[:2], 2, SECOND_BINS), np.float32)
+    planes[:, :, 0, : shape[2]], planes[:, :, 1, : shape[2]] = table.real, table.imag
+    return planes
+
+
+def _shared_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Threads that share regions or pairs. CPU: one where waking a second takes longer than its half of the work."""
+    if device.name == "cuda":
+        return (64, 1, 1), (256, 1, 1)
+    return (1 if n_pixels < 1 << 17 else 2, 1, 1), (1, 1, 1)

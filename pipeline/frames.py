@@ -88,8 +88,8 @@ class SecondPhase:
     ----------
     phasor : (n_z, n_x) complex64
         Its length, at most 1, says how much it can be trusted.
-    table : (8, 64, 9) complex64
-        What it should be, by coherence and phase of R1, for folds of -4 to 4 (`kernels.predictions`). The same object
+    table : (8, 64, 7) complex64
+        What it should be, by coherence and phase of R1, for folds of -3 to 3 (`kernels.predictions`). The same object
         from frame to frame.
     """
 

@@ -1,0 +1,138 @@
+"""What the dealiasing engine should reach, held against a document of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trueflow.benchmarks.dealias import ALL_BANDS, BANDS, ENGINE
+from trueflow.benchmarks.dealias_peers import PEERS
+from trueflow.benchmarks.dealias_timing import ENGINE_ROW
+
+__all__ = ["Goal", "best_peer", "figure", "goals"]
+
+LIMITS = dict(zip(BANDS, (0.0, 0.005, 0.015, 0.04), strict=True))  # wrong folds, mean over families
+LEAST_SURE_AND_RIGHT = 0.99
+MOST_OF_BEST_PEER = 0.5
+DISK_LIMITS = {2: 0.0, 3: 0.0, 4: 0.0, 5: 0.003, 6: 0.003}
+MEDIAN_LIMITS_S = {(192, 256): 3e-3, (512, 512): 8e-3}
+NONE = 5e-4  # what is printed as 0.0 %
+ROUNDING = 5e-5  # rates are held against each other as they are printed: to 0.01 %
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One goal: in words, its limit and what was found, and whether it is met."""
+
+    what: str
+    limit: str
+    found: str
+    met: bool
+
+
+def goals(document: Mapping[str, Any]) -> list[Goal]:
+    """Those goals that the document has figures for."""
+    found: list[Goal] = []
+    if ENGINE in document.get("contenders", ()):
+        found += [*_wrong_folds(document), *_against_peers(document), *_confidence(document)]
+    return [*found, *_disk(document), *_times(document)]
+
+
+def figure(document: Mapping[str, Any], contender: str, band: tuple[float, float], rate: str) -> float | None:
+    """Mean over families of a contender's rate in a band."""
+    for row in document["summary"]:
+        if row["contender"] == contender and tuple(row["band_v_n"]) == band:
+            value: float | None = row[rate]
+            return value
+    return None
+
+
+def best_peer(document: Mapping[str, Any]) -> str | None:
+    """The peer with the fewest wrong folds over all."""
+    rates = {
+        name: rate
+        for name in document["contenders"]
+        if name in PEERS and (rate := figure(document, name, ALL_BANDS, "wrong_fold_rate")) is not None
+    }
+    return min(rates, key=lambda name: rates[name]) if rates else None
+
+
+def percent(value: float) -> str:
+    """As it is printed everywhere."""
+    return f"{100 * value:.2f} %"
+
+
+def _wrong_folds(document: Mapping[str, Any]) -> Iterator[Goal]:
+    for band, limit in LIMITS.items():
+        rate = figure(document, ENGINE, band, "wrong_fold_rate")
+        if rate is not None:
+            what = f"wrong folds, {band[0]:g} to {band[1]:g} v_N" + (", unaliased" if band == BANDS[0] else "")
+            yield _at_most(what, limit, rate)
+
+
+def _at_most(what: str, limit: float, rate: float) -> Goal:
+    words = f"at most {100 * limit:g} %" if limit else "0.0 %"
+    return Goal(what, words, percent(rate), rate <= limit if limit else rate < NONE)
+
+
+def _against_peers(document: Mapping[str, Any]) -> Iterator[Goal]:
+    peer = best_peer(document)
+    ours = figure(document, ENGINE, ALL_BANDS, "wrong_fold_rate")
+    if peer is None or ours is None:
+        return
+    theirs = figure(document, peer, ALL_BANDS, "wrong_fold_rate") or 0.0
+    limit = MOST_OF_BEST_PEER * theirs
+    yield Goal(
+        f"wrong folds over all; {peer}, the best peer: {percent(theirs)}", f"at most {percent(limit)}",
+        percent(ours), ours <= limit,
+    )  # fmt: skip
+    worse = _families_with_better_peer(document)
+    yield Goal("families on which any peer is better", "none", ", ".join(worse) or "none", not worse)
+
+
+def _families_with_better_peer(document: Mapping[str, Any]) -> Sequence[str]:
+    rates: dict[str, dict[str, float]] = {}
+    for row in document["by_family"]:
+        if tuple(row["band_v_n"]) == ALL_BANDS and row["wrong_fold_rate"] is not None:
+            rates.setdefault(row["family"], {})[row["contender"]] = row["wrong_fold_rate"]
+    found = []
+    for family, by_name in rates.items():
+        peers = {name: rate for name, rate in by_name.items() if name in PEERS}
+        if not peers or ENGINE not in by_name:
+            continue
+        best = min(peers, key=lambda name: peers[name])
+        if by_name[ENGINE] > peers[best] + ROUNDING:
+            found.append(f"{family} ({percent(by_name[ENGINE])}, {best} {percent(peers[best])})")
+    return found
+
+
+def _confidence(document: Mapping[str, Any]) -> Iterator[Goal]:
+    told = document["confidence"]
+    if told is None:
+        return
+    right, sure = told["sure_and_right"], told["sure"]
+    found = "no such pixels" if right is None else f"{percent(right)} of {percent(sure)} of the flow pixels"
+    yield Goal(
+        "right folds where the confidence is 0.9 or more", f"at least {100 * LEAST_SURE_AND_RIGHT:g} %", found,
+        right is not None and right >= LEAST_SURE_AND_RIGHT,
+    )  # fmt: skip
+
+
+def _disk(document: Mapping[str, Any]) -> Iterator[Goal]:
+    found = {row["k"]: row["wrong_fold_rate"] for row in document.get("disk", ()) if row["contender"] == ENGINE}
+    for k, limit in DISK_LIMITS.items():
+        rate = found.get(k)
+        if rate is not None:
+            what = f"wrong folds, real disk, one pulse in {k} kept"
+            yield _at_most(what, limit, rate)
+
+
+def _times(document: Mapping[str, Any]) -> Iterator[Goal]:
+    for row in document.get("timing", ()):
+        limit_s = MEDIAN_LIMITS_S.get((row["n_x"], row["n_z"]))
+        if row["name"] == ENGINE_ROW and limit_s is not None:
+            yield Goal(
+                f"median time of the engine, {row['n_x']} x {row['n_z']}", f"at most {1e3 * limit_s:g} ms",
+                f"{1e3 * row['p50_s']:.1f} ms", row["p50_s"] <= limit_s,
+            )  # fmt: skip
