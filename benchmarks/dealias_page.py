@@ -130,8 +130,9 @@ def _evidence(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _sequences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from ("", "## The previous frame", "")
     yield (
-        "Wrong folds on six consecutive bursts around the fastest of a cycle, without the first one; mean over "
-        "plug, femoral, bifurcation and cropped.\n"
+        "Wrong folds on six consecutive bursts of systole, the first of which has no aliasing and is not counted; mean "
+        "over plug, femoral, bifurcation and cropped, all made to pulsate. \"auto\" hears the previous frame only where "
+        "the largest acceleration allows it.\n"
     )
     columns = list(dict.fromkeys((row["rate_hz"], row["peak_v_n"]) for row in rows))
     found = {(row["setting"], row["rate_hz"], row["peak_v_n"]): row["wrong_fold_rate"] for row in rows}

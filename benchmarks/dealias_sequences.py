@@ -1,4 +1,4 @@
-"""What the previous frame is worth: consecutive bursts of a few scenes, at two frame rates."""
+"""What the previous frame is worth: consecutive bursts of a few pulsating scenes, at two frame rates."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ FAMILIES = ("plug", "femoral", "bifurcation", "cropped")
 PEAKS = (3.0, 5.0)
 RATES_HZ = (25, 100)
 LENGTH = 6  # frames
-BEFORE_FASTEST = 4  # frames: flow speeds up, and has begun to slow down in the last one
 CYCLE_S = 0.88
-FORMAT = 1
+FORMAT = 2
 
 # The previous frame with all other evidence, and with continuity only.
 SETTINGS = {
@@ -49,7 +48,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class FlowSequence:
-    """Some consecutive frames around the fastest of a cycle.
+    """Consecutive frames of systole, from the last one without aliasing on; all vessels pulsate alike.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ class FlowSequence:
         seed = zlib.crc32(self.name.encode()) & 0xFFFF
         return (
             f"sim://{self.family}?peak={self.peak:g}vN&pulses=16&snr=15&seed={seed}&fps={self.rate_hz}"
-            f"&frames={self.n_bursts}&bandwidth={BANDWIDTH:g}&mode=fast"
+            f"&frames={self.n_bursts}&waveform=femoral&bandwidth={BANDWIDTH:g}&mode=fast"
         )
 
 
@@ -177,11 +176,16 @@ def _make(sequence: FlowSequence, device: Device) -> dict[str, NDArray[Any]]:
 
 
 def _first_burst(sequence: FlowSequence, recording: SimRecording) -> int:
+    """The last burst without aliasing before the fastest; the slowest before that where all are aliased."""
     n, grid = recording.burst_length, recording.grid
+    nyquist = recording.acquisition.nyquist_velocity_m_s()
     assert grid is not None
-    speeds = {}
-    for burst in range(0, sequence.n_bursts, sequence.rate_hz // min(RATES_HZ)):
+
+    def speed_v_n(burst: int) -> float:
         truth = recording.truth(burst * n, (burst + 1) * n, grid)
-        speeds[burst] = float(np.abs(truth.velocity_m_s[truth.mask]).max(initial=0.0))
-    fastest = max(speeds, key=lambda burst: speeds[burst])
-    return int(np.clip(fastest - BEFORE_FASTEST, 0, sequence.n_bursts - LENGTH))
+        return float(np.abs(truth.velocity_m_s[truth.mask]).max(initial=0.0)) / nyquist
+
+    fastest = max(range(0, sequence.n_bursts, sequence.rate_hz // min(RATES_HZ)), key=speed_v_n)
+    before = {burst: speed_v_n(burst) for burst in range(fastest, -1, -1)}
+    slow = next((burst for burst, speed in before.items() if speed <= 1), min(before, key=lambda b: before[b]))
+    return min(slow, sequence.n_bursts - LENGTH)

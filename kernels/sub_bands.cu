@@ -15,6 +15,7 @@
 struct SubBandParams {
   int n_x, n_z, n_ensemble, half;
   int has_carrier;
+  int has_mask, reach_x, reach_z;  // pixels further than this from the mask are left out (all zero)
 };
 
 // Sums over slow time of one band: |y|^2, and y[k] conj(y[k - 1]) in two parts as in autocorrelate.cu.
@@ -55,14 +56,23 @@ TF_INLINE void filter_depth(const SubBandParams& p, const float2* taps, const fl
   }
 }
 
+TF_INLINE bool near_mask(const SubBandParams& p, const unsigned char* mask, int row, int column) {
+  int any = 0;
+  for (int r = max(row - p.reach_z, 0); r <= min(row + p.reach_z, p.n_z - 1); ++r)
+    for (int c = max(column - p.reach_x, 0); c <= min(column + p.reach_x, p.n_x - 1); ++c) any |= mask[r * p.n_x + c];
+  return any != 0;
+}
+
 TF_PACKET_KERNEL(sub_bands, const SubBandParams p, const float2* __restrict__ taps,
-                 const float2* __restrict__ carrier, const float2* __restrict__ x, float* __restrict__ r0_upper, float2* __restrict__ r1_upper, float* __restrict__ r0_lower,
+                 const float2* __restrict__ carrier, const unsigned char* __restrict__ mask,
+                 const float2* __restrict__ x, float* __restrict__ r0_upper, float2* __restrict__ r1_upper, float* __restrict__ r0_lower,
                  float2* __restrict__ r1_lower) {
   const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
   if (pixel >= p.n_x * p.n_z) return;
   const int row = pixel / p.n_x, first = max(-p.half, -row), last = min(p.half, p.n_z - 1 - row);
   BandSums upper = band_sums_zero(), lower = band_sums_zero();
-  for (int k = 0; k < p.n_ensemble; k += PACKET_WIDTH) {
+  const bool needed = !p.has_mask || near_mask(p, mask, row, pixel % p.n_x);
+  for (int k = 0; needed && k < p.n_ensemble; k += PACKET_WIDTH) {
     const float2* at = x + pixel * p.n_ensemble + k;
     const int count = min(PACKET_WIDTH, p.n_ensemble - k);
     Packet even = packet_zero(), odd = packet_zero();

@@ -113,28 +113,39 @@ class SubBandPhase:
         if shape[0] * shape[1] * n_ensemble >= 2**31:
             raise ValueError("sub_bands.cu indexes with 32 bits: fewer pixels or pulses per packet")
         self._device, self._shape = device, shape
-        self._params = source("sub_bands").struct(
-            "SubBandParams",
-            n_x=shape[1],
-            n_z=shape[0],
-            n_ensemble=n_ensemble,
-            half=len(filter_pair.taps) // 2,
-            has_carrier=int(filter_pair.carrier_cycles != 0),
-        )
+        self._params = [
+            source("sub_bands").struct(
+                "SubBandParams",
+                n_x=shape[1],
+                n_z=shape[0],
+                n_ensemble=n_ensemble,
+                half=len(filter_pair.taps) // 2,
+                has_carrier=int(filter_pair.carrier_cycles != 0),
+                has_mask=has_mask,
+                reach_x=size_x // 2,
+                reach_z=size_z // 2,
+            )
+            for has_mask in (0, 1)
+        ]
+        self._no_mask = device.zeros(1, np.bool_)
         self._carrier = device.upload(_turns_back(filter_pair).astype(np.complex64))
         self._taps = device.upload(filter_pair.taps.astype(np.complex64))
         self._split = device.kernel("sub_bands", "sub_bands", packet_width=device.packet_width(n_ensemble))
         self._second = device.kernel("maps", "second_phase")
         self._average = BoxAverage(device, shape=shape, size_z=size_z, size_x=size_x)
 
-    def __call__(self, iq: Any) -> Any:
-        """Returns complex64 (n_z, n_x): R1_upper conj(R1_lower) / (R0_upper R0_lower)."""
+    def __call__(self, iq: Any, mask: Any = None) -> Any:
+        """Returns complex64 (n_z, n_x): R1_upper conj(R1_lower) / (R0_upper R0_lower).
+
+        With a mask, bool (n_z, n_x), only its pixels are of use.
+        """
         device, shape = self._device, self._shape
         upper, lower = (
             (device.empty(shape, np.float32), device.empty(shape, np.complex64)) for _ in range(2)
         )  # fmt: skip
         launch = pixel_launch(device, shape[0] * shape[1])
-        self._split(*launch, self._params, self._taps, self._carrier, iq, *upper, *lower)
+        params, of_use = (self._params[0], self._no_mask) if mask is None else (self._params[1], mask)
+        self._split(*launch, params, self._taps, self._carrier, of_use, iq, *upper, *lower)
         upper, lower = self._average(*upper), self._average(*lower)
         second = device.empty(shape, np.complex64)
         self._second(*launch, second.size, *upper, *lower, second)

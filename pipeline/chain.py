@@ -104,12 +104,14 @@ class ColorFlow:
         clock.lap("clutter")
         doppler = self._persistence(self._doppler(filtered))
         clock.lap("doppler")
+        flow = self._dealias.flow(doppler)
+        clock.lap("flow")
         if self._second_phase is not None:
-            doppler = replace(doppler, second=self._second_phase(iq, filtered))
+            doppler = replace(doppler, second=self._second_phase(iq, filtered, flow.mask))
         clock.lap("second_phase")
         segmentation = self.segment(bmode, doppler)
         clock.lap("segment")
-        velocity = self._dealias(doppler, segmentation)
+        velocity = self._dealias(doppler, segmentation, flow=flow)
         clock.lap("dealias")
         return ColorFrame(bmode, doppler, segmentation, velocity, MappingProxyType(clock.laps))
 

@@ -21,7 +21,7 @@ from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.mask import Mask
 from trueflow.pipeline.registry import Registry
 
-__all__ = ["DEALIASERS", "Dealias", "PhaseMap"]
+__all__ = ["DEALIASERS", "Dealias", "FlowPhase", "Memory", "PhaseMap"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,16 @@ class PhaseMap:
     mask: Any
     second: SecondPhase | None = None
     before_turns: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlowPhase:
+    """What R0 and R1 say of the flow, all (n_z, n_x): phase in turns, wrapped velocity, |R1| / R0, mask."""
+
+    phase_turns: Any
+    wrapped_velocity_m_s: Any
+    coherence: Any
+    mask: Any
 
 
 # A dealiaser returns fold int8 (valid inside the mask) and confidence float32 in [0, 1].
@@ -155,12 +165,19 @@ class Dealias:
         self._unfold = Unfold(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
         self._memory = Memory(device, shape, config)
 
-    def __call__(self, doppler: DopplerFrame, segmentation: Segmentation | None = None) -> VelocityFrame:
-        """Velocities of one Doppler frame."""
+    def flow(self, doppler: DopplerFrame) -> FlowPhase:
+        """Phase, wrapped velocity, coherence and flow mask of one Doppler frame."""
         turns, wrapped, coherence = self._phase(doppler.r0, doppler.r1)
-        mask = self._mask(doppler.r0, turns, coherence)
+        return FlowPhase(turns, wrapped, coherence, self._mask(doppler.r0, turns, coherence))
+
+    def __call__(
+        self, doppler: DopplerFrame, segmentation: Segmentation | None = None, *, flow: FlowPhase | None = None
+    ) -> VelocityFrame:
+        """Velocities of one Doppler frame; `flow` is that of the frame, where it is there already."""
+        flow = flow or self.flow(doppler)
+        turns, mask, wrapped = flow.phase_turns, flow.mask, flow.wrapped_velocity_m_s
         before = self._memory.recall(doppler)
-        evidence = PhaseMap(turns, coherence, mask, second=doppler.second, before_turns=before)
+        evidence = PhaseMap(turns, flow.coherence, mask, second=doppler.second, before_turns=before)
         fold, confidence = self._dealiaser(evidence, segmentation)
         velocity = self._unfold(wrapped, mask, fold)
         self._memory.keep(doppler, turns, mask, fold)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from trueflow.kernels.device import Device
@@ -32,14 +34,14 @@ class SubBands:
         self._planned = False
         self._phase: SubBandPhase | None = None
 
-    def __call__(self, echo: IqEnsemble, flow: IqEnsemble) -> SecondPhase | None:
-        """Second phase of one ensemble, given before and after the clutter filter."""
+    def __call__(self, echo: IqEnsemble, flow: IqEnsemble, mask: Any = None) -> SecondPhase | None:
+        """Second phase of one ensemble, before and after the clutter filter; where there is a mask, in it only."""
         if not self._planned:
             self._plan(echo)
             self._planned = True
         if self._phase is None:
             return None
-        return SecondPhase(self._phase(flow.iq), self._table)
+        return SecondPhase(self._phase(flow.iq, mask), self._table)
 
     def _plan(self, echo: IqEnsemble) -> None:
         steps = np.diff(self._grid.axis_0)
