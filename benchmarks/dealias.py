@@ -20,8 +20,8 @@ from trueflow.pipeline.dealias import Dealias
 from trueflow.pipeline.frames import VelocityFrame
 
 __all__ = [
-    "ALL_BANDS", "BANDS", "ENGINE", "EVIDENCE", "CaseResult", "Contender", "by_family", "dealiaser", "mean_over_families",
-    "peer", "run_dealias", "stage", "within",
+    "ALL_BANDS", "BANDS", "ENGINE", "EVIDENCE", "CaseResult", "Contender", "by_family", "dealiaser",
+    "mean_over_families", "peer", "run_dealias", "stage", "within",
 ]  # fmt: skip
 
 ENGINE = "regions"

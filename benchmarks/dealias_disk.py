@@ -40,10 +40,7 @@ class DiskResult:
 
 
 def run_disk(
-    contenders: Sequence[Contender],
-    *,
-    device: Device,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    contenders: Sequence[Contender], *, device: Device, advance: Callable[[int, int], None] = lambda done, total: None
 ) -> list[DiskResult]:
     """Every contender on the first frame of every decimation.
 

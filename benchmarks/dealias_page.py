@@ -56,7 +56,7 @@ def _head(document: Mapping[str, Any]) -> Iterator[str]:
 def _contenders(document: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Wrong folds on the validation set", "")
     if versions := document["peer_versions"]:
-        named = ", ".join(f"{name} {version}" for name, version in versions.items())
+        named = ", ".join(f"{name} {version or '?'}" for name, version in versions.items())
         yield (
             f"Peers ({named}) get the engine's mask and phase, and for each frame the better, by the truth, of their "
             "own absolute fold and of the near-wall rule: a choice that nobody without the truth can make.\n"
@@ -85,7 +85,8 @@ def _families(document: Mapping[str, Any]) -> Iterator[str]:
     rows, shown = [], []
     for family in document["families"]:
         found = [[rates.get((name, family, band), (None, None)) for name in names] for band in bands]
-        rows.append([family, *(" / ".join(_percent(wrong) for wrong, _ in cell if wrong is not None) for cell in found)])
+        cells = (" / ".join(_percent(wrong) for wrong, _ in cell if wrong is not None) for cell in found)
+        rows.append([family, *cells])
         shown.append([family, *(_percent(cell[0][1]) for cell in found)])
     yield from (*_table(header, rows), "", "True flow that the mask shows: folds are judged there.", "")
     yield from _table(header, shown)
@@ -98,8 +99,8 @@ def _confidence(told: Mapping[str, Any], picture: str | None) -> Iterator[str]:
         yield "No pixel has a confidence of 0.9 or more."
     else:
         yield (
-            f"Of the pixels with a confidence of 0.9 or more {_percent(right)} have the right fold; {_percent(sure)} of "
-            "the flow pixels are such. All frames' pixels pooled."
+            f"Of the pixels with a confidence of 0.9 or more {_percent(right)} have the right fold; {_percent(sure)} "
+            "of the flow pixels are such. All frames' pixels pooled."
         )
     if picture:
         yield f"\n![Right folds by confidence]({picture})"
@@ -130,9 +131,9 @@ def _evidence(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _sequences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from ("", "## The previous frame", "")
     yield (
-        "Wrong folds on six consecutive bursts of systole, the first of which has no aliasing and is not counted; mean "
-        "over plug, femoral, bifurcation and cropped, all made to pulsate. \"auto\" hears the previous frame only where "
-        "the largest acceleration allows it.\n"
+        "Wrong folds on six consecutive bursts of systole, the first of which has no aliasing and is not counted; "
+        'mean over plug, femoral, bifurcation and cropped, all made to pulsate. "auto" hears the previous frame only '
+        "where the largest acceleration allows it.\n"
     )
     columns = list(dict.fromkeys((row["rate_hz"], row["peak_v_n"]) for row in rows))
     found = {(row["setting"], row["rate_hz"], row["peak_v_n"]): row["wrong_fold_rate"] for row in rows}
@@ -187,6 +188,8 @@ def _timing(document: Mapping[str, Any]) -> Iterator[str]:
 def _title(name: str) -> str:
     if name == ENGINE:
         return f"**{name}** (the engine)"
+    if name == "skimage":
+        return f"{name} (near-wall rule)"
     return f"{name} (oracle's offset)" if name in PEERS else name
 
 

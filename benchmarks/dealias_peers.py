@@ -69,27 +69,29 @@ def _kamui() -> Unwrap:
 
 
 # By the name of their package; what is called returns the function that unwraps.
-PEERS: dict[str, Callable[[], Unwrap]] = {
-    "scikit-image": _skimage,
-    "region-dealias": _region_dealias,
-    "kamui": _kamui,
-}
+PEERS: dict[str, Callable[[], Unwrap]] = {"scikit-image": _skimage, "region-dealias": _region_dealias, "kamui": _kamui}
 
 
 def installed(names: Sequence[str]) -> tuple[dict[str, Unwrap], tuple[Skipped, ...]]:
     """Those of the named peers that are here, and why the others are not."""
-    found, skipped = {}, []
-    for name in names:
-        try:
-            found[name] = PEERS[name]()
-        except ImportError as error:
-            skipped.append(Skipped(name, f"not installed ({error}); pip install {name}, or 'trueflow[bench]' for all"))
-    return found, tuple(skipped)
+    tried = {name: _tried(name) for name in names}
+    found = {name: kind for name, kind in tried.items() if not isinstance(kind, Skipped)}
+    return found, tuple(kind for kind in tried.values() if isinstance(kind, Skipped))
 
 
-def peer_version(name: str) -> str:
-    """Of an installed peer."""
-    return metadata.version(name)
+def _tried(name: str) -> Unwrap | Skipped:
+    try:
+        return PEERS[name]()
+    except ImportError as error:
+        return Skipped(name, f"not installed ({error}); pip install {name}, or 'trueflow[bench]' for all")
+
+
+def peer_version(name: str) -> str | None:
+    """Of a peer, where it is installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def folded(unwrap: Unwrap, frame: VelocityFrame, doppler: DopplerFrame) -> NDArray[Any]:

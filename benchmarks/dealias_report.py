@@ -158,9 +158,7 @@ def _sequences(results: Sequence[SequenceResult]) -> dict[str, Any]:
             }
             wrong = mean_over_families(here, "wrong_fold_rate")
             summary.append({"setting": setting, "rate_hz": rate_hz, "peak_v_n": peak, "wrong_fold_rate": wrong})
-    each = [
-        {**asdict(r.sequence), "setting": r.setting, "n_flow": r.tally.n_flow, **r.tally.rates()} for r in results
-    ]
+    each = [{**asdict(r.sequence), "setting": r.setting, "n_flow": r.tally.n_flow, **r.tally.rates()} for r in results]
     return {"summary": summary, "sequences": each}
 
 

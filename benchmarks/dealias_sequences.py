@@ -114,9 +114,7 @@ def run_sequences(
     return results
 
 
-def _score(
-    sequence: FlowSequence, arrays: dict[str, NDArray[Any]], config: DealiasConfig, device: Device
-) -> Tally:
+def _score(sequence: FlowSequence, arrays: dict[str, NDArray[Any]], config: DealiasConfig, device: Device) -> Tally:
     acquisition, settings = parse_url(sequence.url)[1].acquisition(), Config()
     grid = make_grid(acquisition, settings.grid)
     clutter = Clutter(device, shape=grid.shape, n_ensemble=acquisition.n_ensemble, config=settings.clutter)

@@ -65,6 +65,7 @@ def run_timing(
     device: Device,
     rounds: int,
     sizes: Sequence[tuple[int, int]] = SIZES,
+    scenes: Sequence[str] = SCENES,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TimedRow]:
     """Durations of the engine on ready maps, of the stages that feed it, and of each peer.
@@ -78,11 +79,12 @@ def run_timing(
     device : Device
     rounds : int
     sizes : sequence of (n_x, n_z)
+    scenes : sequence of str
     advance : callable, optional
         Called with (done, total) in rounds over all sizes.
     """
     rows = []
-    bursts = [_burst(name, device) for name in SCENES]
+    bursts = [_burst(name, device) for name in scenes]
     for number, size in enumerate(sizes):
         frames = [_frame(*burst, size, device) for burst in bursts]
         fast = {name: unwrap for name, unwrap in peers.items() if name not in SLOW}
@@ -91,9 +93,8 @@ def run_timing(
         def ahead(done: int, total: int, before: int = number * rounds) -> None:
             advance(before + done, len(sizes) * rounds)
 
-        durations = interleave(
-            [*_ours(frames, size, device), *_theirs(frames, fast)], Budget(rounds=rounds, warmup_rounds=WARMUP_ROUNDS), ahead
-        )  # fmt: skip
+        budget = Budget(rounds=rounds, warmup_rounds=WARMUP_ROUNDS)
+        durations = interleave([*_ours(frames, size, device), *_theirs(frames, fast)], budget, ahead)
         if slow:
             budget = Budget(rounds=min(rounds, SLOW_ROUNDS), warmup_rounds=0)
             durations |= interleave(list(_theirs(frames, slow)), budget)
@@ -141,9 +142,7 @@ def _ours(
     yield _timed(SUB_BANDS_ROW, [partial(f.sub_bands, f.echo, f.flow) for f in frames], device)
 
 
-def _theirs(
-    frames: Sequence[TimedFrame], peers: Mapping[str, Unwrap]
-) -> Iterator[Callable[[], dict[str, float]]]:
+def _theirs(frames: Sequence[TimedFrame], peers: Mapping[str, Unwrap]) -> Iterator[Callable[[], dict[str, float]]]:
     for name, unwrap in peers.items():
         yield _timed(name, [partial(folded, unwrap, f.raw, f.scene.doppler) for f in frames], None)
 

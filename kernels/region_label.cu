@@ -78,6 +78,8 @@ TF_KERNEL(region_count, const LabelParams p, int* __restrict__ row_count, int* _
     row_count[row] = total;
     total += count;
   }
+  counters[COUNT_WRAPS] = 0;
+  counters[COUNT_CLASSES] = 0;
   counters[COUNT_PAIRS] = 0;
   counters[COUNT_SPARE] = 0;
   counters[COUNT_BEFORE] = 0;

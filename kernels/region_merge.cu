@@ -12,18 +12,20 @@
 #include "regions.cuh"
 
 struct EvidenceParams {
-  float range_penalty;                           // per pixel and fold beyond 2
-  float merge_wall, merge_before, merge_second;  // weights while merging
-  float anchor_wall, anchor_before, anchor_second;
+  float range_penalty;  // per pixel and fold beyond 2
+  float merge_wall, merge_before, merge_second, merge_class;  // weights while merging
+  float merge_area;     // pixels of a region from which on more of them add little
+  float anchor_wall, anchor_before, anchor_second, anchor_class;
 };
 
 // Region: nothing heard yet.
 TF_KERNEL(region_clear, const int* __restrict__ counters, int* __restrict__ region_sums,
-          int* __restrict__ second_votes, int* __restrict__ history, int* __restrict__ group_score,
-          int* __restrict__ group_area) {
+          int* __restrict__ second_votes, int* __restrict__ history, int* __restrict__ class_votes,
+          int* __restrict__ group_score, int* __restrict__ group_area) {
   TF_EACH(region, counters[COUNT_REGIONS]) {
     for (int i = 0; i < SUMS; ++i) region_sums[region * SUMS + i] = 0;
     for (int bin = 0; bin < SECOND_BINS; ++bin) second_votes[region * SECOND_BINS + bin] = 0;
+    for (int bin = 0; bin < CLASS_BINS; ++bin) class_votes[region * CLASS_BINS + bin] = 0;
     for (int bin = 0; bin < FOLD_BINS; ++bin) {
       history[region * FOLD_BINS + bin] = 0;
       group_score[region * FOLD_BINS + bin] = 0;
@@ -40,27 +42,41 @@ TF_INLINE float trust_before(const int* counters) {
   return min(max((agreement - 0.3f) / 0.4f, 0.f), 1.f);
 }
 
+// How far a classifier can be believed: fully from one wrap in seven in which it is right, on balance; few wraps prove
+// nothing.
+TF_INLINE float trust_classes(const int* counters) {
+  if (counters[COUNT_WRAPS] < 12) return 1.f;
+  const float right = static_cast<float>(counters[COUNT_CLASSES]) / static_cast<float>(counters[COUNT_WRAPS]);
+  return min(max(right / 0.15f, 0.f), 1.f);
+}
+
 // Region: what it knows of its own fold, for merging and for the anchor. Clears its links.
 TF_KERNEL(region_evidence, const EvidenceParams p, const int* __restrict__ counters, const int* __restrict__ region_sums,
-          const int* __restrict__ second_votes, const int* __restrict__ history, int* __restrict__ merge_score,
-          int* __restrict__ anchor_score, int* __restrict__ link, int* __restrict__ link_offset,
+          const int* __restrict__ second_votes, const int* __restrict__ history, const int* __restrict__ class_votes,
+          int* __restrict__ merge_score, int* __restrict__ anchor_score, int* __restrict__ link, int* __restrict__ link_offset,
           unsigned long long* __restrict__ best) {
   TF_EACH(region, counters[COUNT_REGIONS]) {
     const int* sums = region_sums + region * SUMS;
     const int* seconds = second_votes + region * SECOND_BINS;
     const float wall = static_cast<float>(sums[SUM_WALL]), area = static_cast<float>(sums[SUM_AREA]);
-    const float trust = trust_before(counters);
+    const float trust = trust_before(counters), trust_class = trust_classes(counters);
+    const float saturation = p.merge_area / (p.merge_area + area);
     for (int bin = 0; bin < FOLD_BINS; ++bin) {
       const int fold = bin - FOLD_ZERO;
       const float before = trust * static_cast<float>(history[region * FOLD_BINS + bin]);
       const float at_wall = fold == 0 ? wall : 0.f;
       // Folds that the second phase was not asked about take its nearest answer; the range speaks against them.
       const float second = static_cast<float>(seconds[max(0, min(SECOND_FOLDS - 1, fold + SECOND_ZERO))]);
+      const int* classes = class_votes + region * CLASS_BINS;
+      const float of_class =
+          trust_class * static_cast<float>(classes[max(0, min(CLASS_FOLDS - 1, fold + CLASS_ZERO))]);
       const float beyond = p.range_penalty * VOTE_UNIT * area * static_cast<float>(max(0, abs(fold) - 2));
-      merge_score[region * FOLD_BINS + bin] =
-          nearest_int(p.merge_wall * at_wall + p.merge_before * before + p.merge_second * second - beyond);
-      anchor_score[region * FOLD_BINS + bin] =
-          nearest_int(p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_second * second - beyond);
+      const float merging = p.merge_wall * at_wall + p.merge_before * before + p.merge_second * second +
+                            p.merge_class * of_class;
+      const float anchor = p.anchor_wall * at_wall + p.anchor_before * before + p.anchor_second * second +
+                           p.anchor_class * of_class;
+      merge_score[region * FOLD_BINS + bin] = nearest_int(saturation * merging - beyond);
+      anchor_score[region * FOLD_BINS + bin] = nearest_int(anchor - beyond);
     }
     link[region] = region;
     link_offset[region] = 0;

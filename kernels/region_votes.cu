@@ -21,6 +21,7 @@ struct VoteParams {
   int has_borders;  // whether borders vote
   int has_second;   // whether a second phase is given
   int has_before;   // whether the previous frame's unwrapped phase is given
+  int has_classes;  // whether a classifier's probabilities are given
 };
 
 // exp(2 pi j slope) of the phasors around a pixel in the direction of `step` (pixels); not normalised.
@@ -59,6 +60,28 @@ TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2
   }
 }
 
+// The fold that a classifier expects at a pixel.
+TF_INLINE int expected_class(const float* classes, int n_pixels, int pixel) {
+  float mean = 0.f;
+  for (int k = 0; k < CLASS_FOLDS; ++k) mean += static_cast<float>(k - CLASS_ZERO) * classes[k * n_pixels + pixel];
+  return nearest_int(mean);
+}
+
+// Where the phase wraps from one pixel to the next the classes should step with it: a classifier that is dead or upside
+// down is found out by this.
+TF_INLINE void watch_classes(const VoteParams& p, const float* phase, const int* region, const float* classes, int row,
+                             int column, int d_row, int d_column, int* wraps, int* agreed) {
+  if (row + d_row >= p.n_z || column + d_column >= p.n_x) return;
+  const int pixel = row * p.n_x + column, other = pixel + d_row * p.n_x + d_column;
+  if (region[other] < 0) return;
+  const int step = -nearest_int(phase[other] - phase[pixel]);
+  if (step == 0) return;
+  const int n_pixels = p.n_x * p.n_z;
+  const int stepped = expected_class(classes, n_pixels, other) - expected_class(classes, n_pixels, pixel);
+  ++*wraps;
+  *agreed += stepped == step ? 1 : stepped == 0 ? 0 : -1;
+}
+
 // Whether no flow lies within wall_run pixels in one of the four directions; the image's border is no wall.
 TF_INLINE bool beside_wall(const VoteParams& p, const int* region, int row, int column) {
   const int pixel = row * p.n_x + column;
@@ -82,34 +105,38 @@ TF_INLINE void vote_second(float2 second, float phase, float coherence, const fl
     seconds[bin] += second.x * predicted[bin] + second.y * predicted[SECOND_BINS + bin];
 }
 
-// A run's sums to its region's.
-TF_INLINE void flush_run(int* sums, int* seconds, int area, int wall, float* run_seconds, bool has_second) {
-  atomicAdd(sums + SUM_AREA, area);
-  if (wall) atomicAdd(sums + SUM_WALL, wall);
-  if (!has_second) return;
-  for (int bin = 0; bin < SECOND_FOLDS; ++bin)
-    atomicAdd(seconds + bin, nearest_int(run_seconds[bin] * (SECOND_ROWS * VOTE_UNIT)));
-  for (int bin = 0; bin < SECOND_BINS; ++bin) run_seconds[bin] = 0.f;
+// A run's sums to its region's, rounded once.
+TF_INLINE void flush_floats(int* sums, float* run, int count, float unit) {
+  for (int bin = 0; bin < count; ++bin) {
+    const int votes = nearest_int(run[bin] * unit);
+    if (votes) atomicAdd(sums + bin, votes);
+    run[bin] = 0.f;
+  }
 }
 
 TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turns, const float2* __restrict__ phasor,
           const float* __restrict__ coherence, const int* __restrict__ region, const float2* __restrict__ second,
           const float* __restrict__ second_table, const float* __restrict__ before_turns,
-          unsigned long long* __restrict__ keys, int* __restrict__ votes, int* __restrict__ used,
+          const float* __restrict__ classes, unsigned long long* __restrict__ keys, int* __restrict__ votes, int* __restrict__ used,
           int* __restrict__ region_sums, int* __restrict__ second_votes, int* __restrict__ history,
-          int* __restrict__ counters) {
+          int* __restrict__ class_votes, int* __restrict__ counters) {
   const int row = blockIdx.y * blockDim.y + threadIdx.y;
   const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * VOTE_RUN;
   if (row >= p.n_z || begin >= p.n_x) return;
   const PairTable table = {keys, votes, used, counters + COUNT_PAIRS};
   const bool has_second = p.has_second && row % SECOND_ROWS == 0;
   int current = -1, area = 0, wall = 0, n_before = 0, agreement = 0;
-  float seconds[SECOND_BINS] = {};
+  int wraps = 0, agreed = 0;
+  float seconds[SECOND_BINS] = {}, class_sums[CLASS_BINS] = {};
   for (int column = begin; column <= min(begin + VOTE_RUN, p.n_x); ++column) {
     const bool last = column == min(begin + VOTE_RUN, p.n_x);
     const int pixel = row * p.n_x + column, mine = last ? -1 : region[pixel];
     if (mine != current && current >= 0) {
-      flush_run(region_sums + current * SUMS, second_votes + current * SECOND_BINS, area, wall, seconds, has_second);
+      atomicAdd(region_sums + current * SUMS + SUM_AREA, area);
+      if (wall) atomicAdd(region_sums + current * SUMS + SUM_WALL, wall);
+      if (has_second)
+        flush_floats(second_votes + current * SECOND_BINS, seconds, SECOND_FOLDS, SECOND_ROWS * VOTE_UNIT);
+      if (p.has_classes) flush_floats(class_votes + current * CLASS_BINS, class_sums, CLASS_FOLDS, VOTE_UNIT);
       area = wall = 0;
     }
     current = mine;
@@ -123,6 +150,11 @@ TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turn
     if (beside_wall(p, region, row, column))
       wall += nearest_int((1.f - 2.f * fabsf(phase)) * coherence[pixel] * VOTE_UNIT);
     if (has_second) vote_second(second[pixel], phase, coherence[pixel], second_table, seconds);
+    if (p.has_classes) {
+      for (int k = 0; k < CLASS_FOLDS; ++k) class_sums[k] += classes[k * p.n_x * p.n_z + pixel];
+      watch_classes(p, phase_turns, region, classes, row, column, 0, 1, &wraps, &agreed);
+      watch_classes(p, phase_turns, region, classes, row, column, 1, 0, &wraps, &agreed);
+    }
     if (p.has_before && before_turns[pixel] == before_turns[pixel]) {  // NaN: there was no flow
       const float apart = before_turns[pixel] - phase;
       const int fold = nearest_int(apart);
@@ -133,6 +165,10 @@ TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turn
       const float closeness = 1.f - 2.f * fabsf(apart - static_cast<float>(fold));
       atomicAdd(history + mine * FOLD_BINS + fold_bin(fold), nearest_int(closeness * closeness * VOTE_UNIT));
     }
+  }
+  if (wraps) {
+    atomicAdd(counters + COUNT_WRAPS, wraps);
+    atomicAdd(counters + COUNT_CLASSES, agreed);
   }
   if (n_before) {
     atomicAdd(counters + COUNT_BEFORE, n_before);

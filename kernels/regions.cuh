@@ -21,9 +21,11 @@
 #define COUNT_OVERFLOW 1
 #define COUNT_BEFORE 2     // flow pixels that had flow in the previous frame too
 #define COUNT_AGREEMENT 3  // sum over them of cos(phase change) in units of 1 / AGREEMENT_UNIT
-#define COUNT_PAIRS 4      // in the table that votes go to first
-#define COUNT_SPARE 5      // in the other one
-#define COUNTERS 6
+#define COUNT_WRAPS 4      // borders where the phase wraps
+#define COUNT_CLASSES 5    // of these, where the classes step alike, less those where they step otherwise
+#define COUNT_PAIRS 6      // in the table that votes go to first
+#define COUNT_SPARE 7      // in the other one
+#define COUNTERS 8
 #define AGREEMENT_UNIT 64
 
 // What a region sums over its pixels, [region][SUMS].
@@ -35,7 +37,11 @@
 #define SECOND_BINS 8
 #define SECOND_FOLDS 7
 #define SECOND_ZERO 3
-// Its predictions, [coherence][phase][real, imaginary][SECOND_BINS].
+// A classifier's probabilities, summed, [region][CLASS_BINS]: folds -2 to 2 in the first CLASS_FOLDS.
+#define CLASS_BINS 8
+#define CLASS_FOLDS 5
+#define CLASS_ZERO 2
+// The second phase's predictions, [coherence][phase][real, imaginary][SECOND_BINS].
 #define SECOND_COHERENCES 8
 #define SECOND_PHASES 64
 

@@ -17,8 +17,9 @@ from trueflow.kernels.predictions import FOLDS, N_COHERENCES, N_PHASES
 
 __all__ = ["EvidenceWeights", "RegionUnwrapper"]
 
-FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 15, 8, 2, 6  # as in regions.cuh
-COUNT_PAIRS, COUNT_SPARE = 4, 5
+FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 15, 8, 2, 8  # as in regions.cuh
+CLASS_BINS, CLASS_FOLDS = 8, 5
+COUNT_PAIRS, COUNT_SPARE = 6, 7
 ROUNDS = 6
 VOTE_RUN = 64
 
@@ -35,10 +36,13 @@ class EvidenceWeights:
     range_penalty: float = 0.03
     merge_wall: float = 0.002
     merge_before: float = 0.002
-    merge_second: float = 0.3
+    merge_second: float = 0.6
+    merge_area: float = 20.0
     anchor_wall: float = 0.1
     anchor_before: float = 0.05
     anchor_second: float = 0.3
+    merge_class: float = 0.1
+    anchor_class: float = 0.2
 
 
 class RegionUnwrapper:
@@ -78,24 +82,25 @@ class RegionUnwrapper:
             merge_wall=weights.merge_wall,
             merge_before=weights.merge_before,
             merge_second=weights.merge_second,
+            merge_area=weights.merge_area,
             anchor_wall=weights.anchor_wall,
             anchor_before=weights.anchor_before,
             anchor_second=weights.anchor_second,
+            merge_class=weights.merge_class,
+            anchor_class=weights.anchor_class,
         )
-        self._votes = {
-            (second, before): source("region_votes").struct(
-                "VoteParams",
-                n_x=n_x,
-                n_z=n_z,
-                n_slots=self._n_slots,
-                wall_run=wall_run or max(4, round(min(shape) / 16)),
-                has_borders=int(continuity),
-                has_second=int(second),
-                has_before=int(before),
-            )
-            for second in (False, True)
-            for before in (False, True)
-        }
+        self._votes = source("region_votes").struct(
+            "VoteParams",
+            n_x=n_x,
+            n_z=n_z,
+            n_slots=self._n_slots,
+            wall_run=wall_run or max(4, round(min(shape) / 16)),
+            has_borders=int(continuity),
+            has_second=0,
+            has_before=0,
+            has_classes=0,
+        )
+        self._given: dict[tuple[bool, bool, bool], Any] = {}
         self._second: tuple[NDArray[np.complex64], Any] | None = None
         self._rounds = [
             make("RoundParams", n_slots=self._n_slots, pairs=pairs, spare=spare)
@@ -129,7 +134,8 @@ class RegionUnwrapper:
         self._rank, self._step = empty(slots, np.uint64), empty(slots, np.int32)
         self._second_votes = zeros((n, SECOND_BINS), np.int32)
         self._no_second, self._no_table = zeros(1, np.complex64), zeros(1, np.float32)
-        self._no_before = zeros(1, np.float32)
+        self._class_votes = zeros((n, CLASS_BINS), np.int32)
+        self._no_before, self._no_classes = zeros(1, np.float32), zeros(1, np.float32)
 
     def __call__(
         self,
@@ -139,6 +145,7 @@ class RegionUnwrapper:
         *,
         second: SecondPhase | None = None,
         before_turns: Any = None,
+        classes: Any = None,
     ) -> tuple[Any, Any]:
         """Fold int8 and confidence float32, both (n_z, n_x); 0 outside the mask.
 
@@ -151,9 +158,11 @@ class RegionUnwrapper:
             (8, 64, 7) complex64 on the host, from `predictions`.
         before_turns : float32 (n_z, n_x), optional
             The previous frame's unwrapped phase in turns, NaN where there was no flow.
+        classes : float32 (5, n_z, n_x), optional
+            A classifier's probabilities of folds -2 to 2.
         """
         self._label_regions(phase_turns, coherence, mask)
-        self._vote(phase_turns, coherence, second, before_turns)
+        self._vote(phase_turns, coherence, second, before_turns, classes)
         self._merge_regions()
         return self._paint_pixels(phase_turns, coherence)
 
@@ -173,12 +182,14 @@ class RegionUnwrapper:
         )
         kernel["region_spread"](*pixels, label, self._phase_class, self._parent, self._region)
 
-    def _vote(self, phase_turns: Any, coherence: Any, second: SecondPhase | None, before_turns: Any) -> None:
+    def _vote(
+        self, phase_turns: Any, coherence: Any, second: SecondPhase | None, before_turns: Any, classes: Any
+    ) -> None:
         n_z, n_x = self._shape
         phasor, table = (self._no_second, self._no_table) if second is None else self._uploaded(second)
-        sums = (self._sums, self._second_votes, self._history)
+        sums = (self._sums, self._second_votes, self._history, self._class_votes)
         self._kernels["region_clear"](*self._shared, self._counters, *sums, self._group_score, self._group_area)
-        params = self._votes[second is not None, before_turns is not None]
+        params = self._params_with(second is not None, before_turns is not None, classes is not None)
         self._kernels["region_votes"](
             (blocks(n_x, VOTE_RUN), blocks(n_z, 8), 1),
             (1, 8, 1),
@@ -190,10 +201,20 @@ class RegionUnwrapper:
             phasor,
             table,
             self._no_before if before_turns is None else before_turns,
+            self._no_classes if classes is None else classes,
             *self._tables[0],
             *sums,
             self._counters,
         )
+
+    def _params_with(self, second: bool, before: bool, classes: bool) -> Any:
+        """The parameters of the votes for what is given."""
+        key = (second, before, classes)
+        if key not in self._given:
+            params = self._votes.copy()
+            params["has_second"], params["has_before"], params["has_classes"] = (int(given) for given in key)
+            self._given[key] = params
+        return self._given[key]
 
     def _uploaded(self, second: SecondPhase) -> tuple[Any, Any]:
         """The phasor, and the table on the device: it is the same object from frame to frame."""
@@ -206,8 +227,8 @@ class RegionUnwrapper:
         kernel, shared, counters = self._kernels, self._shared, self._counters
         links, merged = (self._link, self._link_offset), (self._linked, self._best, self._merge_score)
         kernel["region_evidence"](
-            *shared, self._evidence, counters, self._sums, self._second_votes, self._history, self._merge_score,
-            self._anchor_score, *links, self._best,
+            *shared, self._evidence, counters, self._sums, self._second_votes, self._history,
+            self._class_votes, self._merge_score, self._anchor_score, *links, self._best,
         )  # fmt: skip
         (table, spare), (params, next_params) = self._tables, self._rounds
         for _ in range(ROUNDS):

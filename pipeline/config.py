@@ -174,6 +174,7 @@ class DealiasConfig(Section):
     continuity: bool = True
     second_phase: bool = True
     wall: bool = True
+    segmentation: bool = True
     previous_frame: Literal["auto", "on", "off"] = "auto"
     largest_acceleration_m_s2: float = bounded(20.0, 0, 1e5)
 

@@ -119,6 +119,7 @@ class _RegionDealiaser:
             phase.mask,
             second=None if second is None else (second.phasor, second.table),
             before_turns=phase.before_turns,
+            classes=segmentation.fold_probability if segmentation and self._config.segmentation else None,
         )
         return fold, confidence
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "BACKGROUND",
     "BmodeFrame",
     "ColorFrame",
     "DopplerFrame",
@@ -24,6 +25,9 @@ __all__ = [
     "Stamp",
     "VelocityFrame",
 ]
+
+
+BACKGROUND = -128  # a fold class: no flow here
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,21 @@ class DopplerFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
-    """Fold class int8 and its probability float32, both (n_z, n_x)."""
+    """What the network makes of a frame.
+
+    Parameters
+    ----------
+    fold_class : (n_z, n_x) int8
+        Likeliest fold, or `BACKGROUND`.
+    probability : (n_z, n_x) float32
+        Of that class.
+    fold_probability : (5, n_z, n_x) float32
+        Of folds -2 to 2, given that there is flow.
+    """
 
     fold_class: NDArray[np.int8]
     probability: NDArray[np.float32]
+    fold_probability: NDArray[np.float32]
     stamp: Stamp
 
 

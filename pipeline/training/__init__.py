@@ -1,0 +1,1 @@
+"""Frames with known folds for training: simulated scenes taken through the chain."""

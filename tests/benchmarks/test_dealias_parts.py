@@ -1,0 +1,156 @@
+"""Sequences, disk, times, goals and pictures of the dealiasing benchmark."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trueflow.benchmarks import cases
+from trueflow.benchmarks.dealias import ENGINE, dealiaser
+from trueflow.benchmarks.dealias_disk import KEPT, disk_scene, run_disk
+from trueflow.benchmarks.dealias_goals import best_peer, goals
+from trueflow.benchmarks.dealias_page import as_page
+from trueflow.benchmarks.dealias_pictures import draw_reliability
+from trueflow.benchmarks.dealias_report import Findings, as_document
+from trueflow.benchmarks.dealias_sequences import RATES_HZ, SETTINGS, FlowSequence, all_sequences, run_sequences
+from trueflow.benchmarks.dealias_timing import ENGINE_ROW, SIZES, run_timing
+from trueflow.kernels import get_device
+from trueflow.pipeline.config import DealiasConfig
+
+MADE = {"date": "2026-01-01", "commit": "abc", "processor": "x", "cores": "2", "load_average": [0.0, 0.0, 0.0]}
+
+
+def rows(contender: str, wrong: float, families=("straight", "plug")) -> dict[str, list[dict]]:
+    """Summary and families of a contender that has the same rate everywhere."""
+    bands = ([0.0, 1.0], [1.0, 1.75], [1.75, 3.1], [3.1, 5.2], [0.0, 5.2])
+    rates = {"wrong_fold_rate": wrong, "coverage": 1.0}
+    of = {"contender": contender, **rates}
+    return {
+        "summary": [{**of, "band_v_n": band} for band in bands],
+        "by_family": [{**of, "band_v_n": b, "family": f} for b, f in itertools.product(bands, families)],
+    }
+
+
+def document(**wrong: float) -> dict:
+    parts = [rows(name.replace("_", "-"), rate) for name, rate in wrong.items()]
+    told = {"sure": 0.8, "sure_and_right": 0.995, "n_flow": 10, "bins": []}
+    return {
+        "contenders": [name.replace("_", "-") for name in wrong], "confidence": told,
+        **{key: [row for part in parts for row in part[key]] for key in ("summary", "by_family")},
+    }  # fmt: skip
+
+
+def met(found: dict) -> dict[str, bool]:
+    return {goal.what: goal.met for goal in goals(found)}
+
+
+def test_goals_are_met_by_an_engine_without_wrong_folds_only():
+    assert set(met(document(regions=0.0, kamui=0.1)).values()) == {True}
+    assert set(met(document(regions=0.2, kamui=0.1)).values()) - {True}
+
+
+def test_each_band_has_its_limit():
+    found = met(document(regions=0.012, kamui=0.1))
+    assert [found[w] for w in found if w.startswith("wrong folds, ")] == [False, False, True, True]
+
+
+def test_half_of_the_best_peer_s_wrong_folds_are_allowed_over_all():
+    best = document(regions=0.02, kamui=0.1, region_dealias=0.03)
+    assert best_peer(best) == "region-dealias"
+    over_all = [goal for goal in goals(best) if "best peer" in goal.what]
+    assert [goal.met for goal in over_all] == [False]
+    assert over_all[0].limit == "at most 1.50 %"
+
+
+def test_a_family_where_a_peer_is_better_is_named():
+    found = document(regions=0.001, kamui=0.1)
+    for row in found["by_family"]:
+        if (row["contender"], row["family"]) == ("kamui", "plug"):
+            row["wrong_fold_rate"] = 0.0
+    (worse,) = [goal for goal in goals(found) if "families" in goal.what]
+    assert not worse.met
+    assert "plug" in worse.found
+    assert "straight" not in worse.found
+
+
+def test_without_peers_there_is_nothing_to_be_better_than():
+    assert best_peer(document(regions=0.0)) is None
+    assert not [what for what in met(document(regions=0.0)) if "peer" in what]
+
+
+def test_sequences_differ_in_scene_speed_and_frame_rate():
+    sequences = all_sequences()
+    assert {s.rate_hz for s in sequences} == set(RATES_HZ)
+    assert len({s.url for s in sequences}) == len(sequences)
+
+
+def test_the_previous_frame_replaces_what_is_switched_off(tmp_path):
+    """Plug flow has no slow layer that tells its absolute fold, but it was unaliased a moment ago."""
+    device = get_device("cpu", n_threads=2)
+    sequence = FlowSequence("plug", 3.0, 100)
+    wrong = {r.setting: r.tally.wrong_fold_rate for r in run_sequences([sequence], folder=tmp_path, device=device)}
+    assert set(wrong) == set(SETTINGS)
+    assert wrong["continuity and previous frame"] < wrong["continuity alone"] - 0.3
+    (kept,) = tmp_path.iterdir()
+    made = kept.stat().st_mtime_ns
+    run_sequences([sequence], folder=tmp_path, device=device)
+    assert kept.stat().st_mtime_ns == made
+
+
+@pytest.mark.recordings
+def test_of_the_disk_the_rim_is_aliased_and_its_folds_are_known(recordings):
+    device = get_device("cpu", n_threads=2)
+    scene = disk_scene(4, device)
+    speed = np.abs(scene.truth.velocity_m_s[scene.truth.mask]) / scene.doppler.nyquist_velocity_m_s
+    assert 3 < scene.peak == pytest.approx(speed.max())
+    found = run_disk([dealiaser(name, DealiasConfig(name=name)) for name in ("none", ENGINE)], device=device)
+    assert [r.k for r in found if r.contender == ENGINE] == list(KEPT)
+    aliased = {k: [r.tally.wrong_fold_rate for r in found if r.k == k] for k in (2, 4)}
+    assert 0.1 < aliased[2][0] < aliased[4][0] < 0.9
+    assert aliased[2][1] < 0.01
+    assert "| k = 2 |" in as_page(as_document(Findings(disk=found), MADE))
+
+
+def test_without_the_recording_the_disk_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("trueflow.benchmarks.dealias_disk.RECORDING", tmp_path / "none.mat")
+    with pytest.raises(cases.CaseUnavailableError, match="not on this machine"):
+        run_disk([], device=get_device("cpu", n_threads=2))
+
+
+def test_everything_is_timed_as_often_but_what_is_slow():
+    def unwrap(turns, coherence, mask):
+        return 0 * turns
+
+    size = (96, 128)
+    found = run_timing(
+        {"scikit-image": unwrap, "kamui": unwrap}, device=get_device("cpu", n_threads=2), rounds=8, sizes=[size],
+        scenes=["femoral"],
+    )  # fmt: skip
+    runs = {row.name: row.timing.n_runs for row in found}
+    assert runs.pop("kamui") < 8
+    assert set(runs.values()) == {8}
+    assert ENGINE_ROW in runs
+    assert all(row.size == size and row.timing.p50_s > 0 for row in found)
+    page = as_page(as_document(Findings(timing=found), MADE))
+    assert "| 96 x 128, median |" in page
+
+
+def test_the_sizes_that_have_a_limit_are_those_that_are_timed():
+    from trueflow.benchmarks.dealias_goals import MEDIAN_LIMITS_S
+
+    assert set(MEDIAN_LIMITS_S) == set(SIZES)
+
+
+def test_the_reliability_diagram_shows_a_bar_where_there_are_pixels(tmp_path):
+    bins = [
+        {"from": 0.0, "to": 0.5, "n_pixels": 0, "right": None},
+        {"from": 0.5, "to": 1.0, "n_pixels": 9, "right": 1.0},
+    ]
+    draw_reliability({"bins": bins, "n_flow": 9}, tmp_path / "reliability.png")
+    image = np.asarray(Image.open(tmp_path / "reliability.png"))
+    blue = (image == (0x5B, 0x9B, 0xD5)).all(axis=-1).any(axis=0)
+    assert blue.any()
+    assert not blue[: blue.size // 2].any()
