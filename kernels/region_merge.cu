@@ -278,12 +278,12 @@ TF_KERNEL(region_paint, const PaintParams p, const int* __restrict__ region, con
 // Pixel: where a neighbour of another region is more than half a turn away, the fold that fits the neighbourhood's
 // weighted mean best.
 TF_KERNEL(region_repair, const PaintParams p, const int* __restrict__ region, const float* __restrict__ phase_turns,
-          const float* __restrict__ coherence, const signed char* __restrict__ fold,
-          signed char* __restrict__ repaired) {
+          const float* __restrict__ coherence, const int* __restrict__ counters,
+          const signed char* __restrict__ fold, signed char* __restrict__ repaired) {
   const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
   if (pixel >= p.n_x * p.n_z) return;
   repaired[pixel] = fold[pixel];
-  if (region[pixel] < 0) return;
+  if (counters[COUNT_OVERFLOW] || region[pixel] < 0) return;
   const int row = pixel / p.n_x, column = pixel % p.n_x;
   const float mine = phase_turns[pixel] + static_cast<float>(fold[pixel]);
   const int room[4] = {column, p.n_x - 1 - column, row, p.n_z - 1 - row};

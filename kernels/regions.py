@@ -258,7 +258,9 @@ class RegionUnwrapper:
         self._kernels["region_paint"](
             *pixels, self._paint, self._region, self._fold, self._confidence, self._counters, fold, confidence
         )
-        self._kernels["region_repair"](*pixels, self._paint, self._region, phase_turns, coherence, fold, repaired)
+        self._kernels["region_repair"](
+            *pixels, self._paint, self._region, phase_turns, coherence, self._counters, fold, repaired
+        )
         return repaired, confidence
 
 
