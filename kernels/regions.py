@@ -33,12 +33,12 @@ class EvidenceWeights:
     The merging weights are small: borders decide there. The anchor's decide a group's absolute fold.
     """
 
-    range_penalty: float = 0.03
+    range_penalty: float = 0.05
     merge_wall: float = 0.002
     merge_before: float = 0.002
     merge_second: float = 0.6
     merge_area: float = 20.0
-    anchor_wall: float = 0.1
+    anchor_wall: float = 0.05
     anchor_before: float = 0.05
     anchor_second: float = 0.3
     merge_class: float = 0.1
