@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +63,7 @@ def dealias(
 def _write(run: Run, json_path: Path | None, worst: Path | None, reliability: Path | None, page: Path | None) -> None:
     from trueflow.benchmarks.dealias_page import as_page
     from trueflow.benchmarks.dealias_pictures import draw_reliability
+    from trueflow.benchmarks.dealias_report import as_json
     from trueflow.pipeline.output import Outputs
 
     document: dict[str, Any] = run.document()
@@ -73,7 +73,7 @@ def _write(run: Run, json_path: Path | None, worst: Path | None, reliability: Pa
         if page:
             outputs.add(page).write_text(text)
         if json_path:
-            outputs.add(json_path).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+            outputs.add(json_path).write_text(as_json(document) + "\n")
         if worst and "summary" in document:
             run.gallery.save(outputs.add(worst))
         if reliability and document.get("confidence"):

@@ -68,12 +68,20 @@ def _wrong_folds(document: Mapping[str, Any]) -> Iterator[Goal]:
         rate = figure(document, ENGINE, band, "wrong_fold_rate")
         if rate is not None:
             what = f"wrong folds, {band[0]:g} to {band[1]:g} v_N" + (", unaliased" if band == BANDS[0] else "")
-            yield _at_most(what, limit, rate)
+            yield _at_most(what, limit, rate, _shown(document, band))
 
 
-def _at_most(what: str, limit: float, rate: float) -> Goal:
+def _shown(document: Mapping[str, Any], band: tuple[float, float]) -> str:
+    """Of how much flow the folds are judged: a mask that shows little is seldom wrong."""
+    coverage = figure(document, ENGINE, band, "coverage") or 0.0
+    n, n_all = figure(document, ENGINE, band, "n_families"), len(document["families"])
+    families = "" if n == n_all else f", {n} of {n_all} families"
+    return f" ({100 * coverage:.0f} % of the flow shown{families})"
+
+
+def _at_most(what: str, limit: float, rate: float, of: str = "") -> Goal:
     words = f"at most {100 * limit:g} %" if limit else "0.0 %"
-    return Goal(what, words, percent(rate), rate <= limit if limit else rate < NONE)
+    return Goal(what, words, percent(rate) + of, rate <= limit if limit else rate < NONE)
 
 
 def _against_peers(document: Mapping[str, Any]) -> Iterator[Goal]:

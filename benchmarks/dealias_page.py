@@ -114,7 +114,13 @@ def _confidence(told: Mapping[str, Any], picture: str | None) -> Iterator[str]:
 
 
 def _evidence(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield from ("", "## Evidence, alone and together", "", "Wrong folds of the engine on the validation set.", "")
+    yield from (
+        "",
+        "## Evidence, alone and together",
+        "",
+        "Wrong folds of the engine on the validation set, whose frames have no predecessor.",
+        "",
+    )
     found = {(row["contender"], tuple(row["band_v_n"])): row for row in rows}
     bands = (*BANDS, ALL_BANDS)
     table = []
@@ -168,10 +174,10 @@ def _timing(document: Mapping[str, Any]) -> Iterator[str]:
     load = made["load_average"][0]
     yield from ("", "## Times", "")
     yield (
-        f"Milliseconds per frame on {made['cores']} of {made['processor']}; the load average was {load:.1f} before the "
-        "run. Interleaved: every round runs everything once on the same frame of three scenes at 3 v_N. \"Engine\" is "
-        "the kernels on ready maps of phase, coherence, mask and second phase.\n"
-    )  # fmt: skip
+        f"Milliseconds per frame, cores: {made['cores']}, {made['processor']}; the load average was {load:.1f} before "
+        "the run. Interleaved: every round runs everything once on the same frame of three scenes at 3 v_N; kamui runs "
+        'in fewer rounds. "Engine" is the kernels on ready maps of phase, coherence, mask and second phase.\n'
+    )
     sizes = list(dict.fromkeys((row["n_x"], row["n_z"]) for row in document["timing"]))
     found = {(row["name"], row["n_x"], row["n_z"]): row for row in document["timing"]}
     table = []

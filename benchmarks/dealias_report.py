@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +31,7 @@ from trueflow.benchmarks.validation import FAMILIES, ValidationCase, cases_of, s
 from trueflow.pipeline.dealias import DEALIASERS
 from trueflow.pipeline.errors import TrueflowError, nearest
 
-__all__ = ["Findings", "as_document", "check_names"]
+__all__ = ["Findings", "as_document", "as_json", "check_names"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +75,7 @@ def check_names(contenders: Sequence[str], families: Sequence[str]) -> tuple[Val
 
 
 def as_document(findings: Findings, provenance: Mapping[str, object]) -> dict[str, Any]:
-    """Everything that was measured. nan becomes null; a part that was not run is not there."""
+    """Everything that was measured, to six digits. nan becomes null; a part that was not run is not there."""
     document: dict[str, Any] = {
         "schema": SCHEMA, "benchmark": "dealias", "set": set_version(), "provenance": dict(provenance),
     }  # fmt: skip
@@ -95,8 +96,20 @@ def as_document(findings: Findings, provenance: Mapping[str, object]) -> dict[st
             {"n_x": r.size[0], "n_z": r.size[1], "name": r.name, **asdict(r.timing)} for r in findings.timing
         ]
     document["skipped"] = [asdict(s) for s in findings.skipped]
-    plain: dict[str, Any] = _without_nan(document)
+    plain: dict[str, Any] = _plain(document)
     return plain
+
+
+def as_json(value: Any, *, indent: str = "") -> str:
+    """JSON with a line for each row of a table."""
+    deeper = indent + " "
+    if isinstance(value, dict) and any(isinstance(item, (dict, list)) for item in value.values()):
+        items = [f"{json.dumps(key)}: {as_json(item, indent=deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        rows = [deeper + json.dumps(item, allow_nan=False) for item in value]
+        return "[\n" + ",\n".join(rows) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)
 
 
 def _scenes(results: Sequence[CaseResult]) -> dict[str, Any]:
@@ -130,7 +143,9 @@ def _bands(results: Sequence[CaseResult], names: Iterable[str]) -> list[dict[str
             if chosen:
                 families = by_family(chosen)
                 means = {rate: mean_over_families(families, rate) for rate in RATES}
-                rows.append({"contender": name, "band_v_n": list(band), "n_frames": len(chosen), **means})
+                n_families = sum(pooled.n_flow > 0 for pooled in families.values())
+                counts = {"n_frames": len(chosen), "n_families": n_families}
+                rows.append({"contender": name, "band_v_n": list(band), **counts, **means})
     return rows
 
 
@@ -162,9 +177,11 @@ def _sequences(results: Sequence[SequenceResult]) -> dict[str, Any]:
     return {"summary": summary, "sequences": each}
 
 
-def _without_nan(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value

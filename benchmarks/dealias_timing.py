@@ -16,7 +16,6 @@ from trueflow.benchmarks.dealias_peers import Unwrap, folded
 from trueflow.benchmarks.timing import Budget, Timing, interleave
 from trueflow.benchmarks.validation import BANDWIDTH, Scene
 from trueflow.kernels.device import Device
-from trueflow.kernels.velocity import PhaseCoherence
 from trueflow.pipeline.chain import ColorFlow
 from trueflow.pipeline.config import Config, DealiasConfig
 from trueflow.pipeline.dealias import DEALIASERS, PhaseMap
@@ -121,12 +120,9 @@ def _frame(recording: SimRecording, packet: RfPacket, size: tuple[int, int], dev
     scene = Scene(a, flow.grid, result.bmode, doppler, truth, PEAK_V_N, flow._clutter.noise_filter)
     sub_bands = SubBands(device, a, flow.grid, flow._clutter, config.doppler)
     sub_bands(echo, filtered)  # its plan is made with the first packet
-    nyquist = doppler.nyquist_velocity_m_s
-    turns, _, coherence = PhaseCoherence(device, shape=flow.grid.shape, nyquist_velocity_m_s=nyquist)(
-        doppler.r0, doppler.r1
-    )
-    raw = stage(scene, device, DealiasConfig(name="none"))(doppler)
-    phase = PhaseMap(turns, coherence, raw.mask, second=doppler.second)
+    none = stage(scene, device, DealiasConfig(name="none"))
+    found, raw = none.flow(doppler), none(doppler)
+    phase = PhaseMap(found.phase_turns, found.coherence, found.mask, second=doppler.second)
     return TimedFrame(scene, echo, filtered, sub_bands, phase, raw)
 
 
@@ -139,7 +135,7 @@ def _ours(
     yield _timed(
         STAGE_ROW, [partial(run, f.scene.doppler) for run, f in zip(whole, frames, strict=True)], device
     )  # fmt: skip
-    yield _timed(SUB_BANDS_ROW, [partial(f.sub_bands, f.echo, f.flow) for f in frames], device)
+    yield _timed(SUB_BANDS_ROW, [partial(f.sub_bands, f.echo, f.flow, f.phase.mask) for f in frames], device)
 
 
 def _theirs(frames: Sequence[TimedFrame], peers: Mapping[str, Unwrap]) -> Iterator[Callable[[], dict[str, float]]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from trueflow.benchmarks import cases
+from trueflow.benchmarks.command import bench
 from trueflow.benchmarks.dealias import ENGINE, dealiaser
 from trueflow.benchmarks.dealias_disk import KEPT, disk_scene, run_disk
 from trueflow.benchmarks.dealias_goals import best_peer, goals
@@ -27,7 +29,7 @@ def rows(contender: str, wrong: float, families=("straight", "plug")) -> dict[st
     """Summary and families of a contender that has the same rate everywhere."""
     bands = ([0.0, 1.0], [1.0, 1.75], [1.75, 3.1], [3.1, 5.2], [0.0, 5.2])
     rates = {"wrong_fold_rate": wrong, "coverage": 1.0}
-    of = {"contender": contender, **rates}
+    of = {"contender": contender, "n_families": len(families), **rates}
     return {
         "summary": [{**of, "band_v_n": band} for band in bands],
         "by_family": [{**of, "band_v_n": b, "family": f} for b, f in itertools.product(bands, families)],
@@ -38,7 +40,7 @@ def document(**wrong: float) -> dict:
     parts = [rows(name.replace("_", "-"), rate) for name, rate in wrong.items()]
     told = {"sure": 0.8, "sure_and_right": 0.995, "n_flow": 10, "bins": []}
     return {
-        "contenders": [name.replace("_", "-") for name in wrong], "confidence": told,
+        "contenders": [name.replace("_", "-") for name in wrong], "confidence": told, "families": ["straight", "plug"],
         **{key: [row for part in parts for row in part[key]] for key in ("summary", "by_family")},
     }  # fmt: skip
 
@@ -55,6 +57,14 @@ def test_goals_are_met_by_an_engine_without_wrong_folds_only():
 def test_each_band_has_its_limit():
     found = met(document(regions=0.012, kamui=0.1))
     assert [found[w] for w in found if w.startswith("wrong folds, ")] == [False, False, True, True]
+
+
+def test_a_mask_that_shows_nothing_of_a_family_is_not_a_success_unsaid():
+    found = document(regions=0.0)
+    found["summary"][3] |= {"n_families": 1, "coverage": 0.25}
+    told = {goal.what: goal.found for goal in goals(found)}
+    assert told["wrong folds, 3.1 to 5.2 v_N"] == "0.00 % (25 % of the flow shown, 1 of 2 families)"
+    assert told["wrong folds, 1.75 to 3.1 v_N"] == "0.00 % (100 % of the flow shown)"
 
 
 def test_half_of_the_best_peer_s_wrong_folds_are_allowed_over_all():
@@ -114,10 +124,23 @@ def test_of_the_disk_the_rim_is_aliased_and_its_folds_are_known(recordings):
     assert "| k = 2 |" in as_page(as_document(Findings(disk=found), MADE))
 
 
-def test_without_the_recording_the_disk_says_so(monkeypatch, tmp_path):
+@pytest.mark.recordings
+def test_the_command_measures_a_part_on_its_own(recordings, tmp_path):
+    options = ["--part", "disk", "--dealiaser", "none", "--dealiaser", ENGINE, "--json", str(tmp_path / "disk.json")]
+    done = CliRunner().invoke(bench, ["dealias", *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "real disk, one pulse in 6 kept" in done.output
+    kept = json.loads((tmp_path / "disk.json").read_text())
+    assert {row["contender"] for row in kept["disk"]} == {"none", ENGINE}
+    assert "summary" not in kept
+    assert "timing" not in kept
+
+
+def test_without_the_recording_the_disk_is_left_out_and_the_page_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr("trueflow.benchmarks.dealias_disk.RECORDING", tmp_path / "none.mat")
-    with pytest.raises(cases.CaseUnavailableError, match="not on this machine"):
-        run_disk([], device=get_device("cpu", n_threads=2))
+    done = CliRunner().invoke(bench, ["dealias", "--part", "disk", "--dealiaser", "none"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "disk was left out: the recording ../shared/data/PWI_disk.mat is not on this machine" in done.output
 
 
 def test_everything_is_timed_as_often_but_what_is_slow():
