@@ -96,3 +96,14 @@ TF_KERNEL(unwrapped_turns, const int n_pixels, const float* __restrict__ phase_t
   memcpy(&nan, &nan_bits, sizeof nan);
   turns[pixel] = mask[pixel] ? phase_turns[pixel] + static_cast<float>(fold[pixel]) : nan;
 }
+
+TF_KERNEL(normalize, const int n_pixels, const float* __restrict__ r0, const float2* __restrict__ r1,
+          float2* __restrict__ out) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= n_pixels) return;
+  const float real = r1[pixel].x, imag = r1[pixel].y;
+  // R1 over some pairs of pulses may be longer than R0 over all of them.
+  const float length = max(r0[pixel], sqrtf(real * real + imag * imag));
+  const float scale = length > 1e-30f ? 1.f / length : 0.f;
+  out[pixel] = make_float2(real * scale, imag * scale);
+}

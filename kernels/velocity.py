@@ -14,6 +14,7 @@ from trueflow.kernels.launch import pixel_launch
 __all__ = [
     "MAX_FOLD",
     "FlowMask",
+    "Normalize",
     "PhaseCoherence",
     "Unfold",
     "UnwrappedTurns",
@@ -156,6 +157,20 @@ class Unfold:
             *pixel_launch(self._device, fold.size), fold.size, MAX_FOLD, self._step, wrapped, mask, fold, velocity
         )
         return velocity
+
+
+class Normalize:
+    """R1 / R0, complex64 (n_z, n_x), of a length of at most 1."""
+
+    def __init__(self, device: Device, *, shape: tuple[int, int]) -> None:
+        self._device, self._shape = device, shape
+        self._kernel = device.kernel("maps", "normalize")
+
+    def __call__(self, r0: Any, r1: Any) -> Any:
+        """Returns R1 / R0."""
+        out = self._device.empty(self._shape, np.complex64)
+        self._kernel(*pixel_launch(self._device, r0.size), r0.size, r0, r1, out)
+        return out
 
 
 class UnwrappedTurns:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.probe import Probe
 
-__all__ = ["Acquisition", "DivergingWave", "PlaneWave", "SampleKind", "Transmit"]
+__all__ = ["Acquisition", "DivergingWave", "PlaneWave", "SampleKind", "Transmit", "parse_stagger"]
 
 SampleKind = Literal["rf", "iq", "beamformed"]
 
@@ -61,6 +63,21 @@ class DivergingWave:
 Transmit = PlaneWave | DivergingWave
 
 
+def parse_stagger(text: str) -> tuple[int, int]:
+    """The ratio of two pulse intervals, "3:4".
+
+    Raises
+    ------
+    TrueflowError
+        Another text.
+    """
+    m, _, n = text.partition(":")
+    try:
+        return int(m), int(n)
+    except ValueError as error:
+        raise TrueflowError("not a ratio", where="stagger", found=repr(text), expected="m:n, as 3:4") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Acquisition:
     """The frozen facts of a recording or a live stream.
@@ -91,6 +108,9 @@ class Acquisition:
         Firings per transmit where a front end splits a wide receive aperture; divides the slow-time rate.
     slow_time_decimation : int
         Every how manieth slow-time sample is kept; divides the slow-time rate.
+    stagger : (m, n), optional
+        Staggered PRF: pulses are T1, T2, T1, ... apart with T1 : T2 = m : n, whole numbers without a common divisor,
+        m < n. The slow-time rate is 1 / T1, and v_N that of T1.
     """
 
     probe: Probe
@@ -106,6 +126,7 @@ class Acquisition:
     sample_kind: SampleKind = "rf"
     n_receive_firings: int = 1
     slow_time_decimation: int = 1
+    stagger: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.demodulation_frequency_hz is None:
@@ -130,6 +151,24 @@ class Acquisition:
                 )
         if not self.transmits:
             raise TrueflowError("no transmits", where="acquisition.transmits", expected="at least one firing")
+        if self.stagger is not None:
+            self._check_stagger(*self.stagger)
+
+    def _check_stagger(self, m: int, n: int) -> None:
+        if not 1 <= m < n <= 16 or math.gcd(m, n) > 1:
+            raise TrueflowError(
+                "not a ratio of two pulse intervals",
+                where="acquisition.stagger",
+                found=f"{m}:{n}",
+                expected="m:n with 1 <= m < n <= 16 and no common divisor, as 3:4",
+            )
+        if self.n_ensemble < 4 or self.slow_time_decimation > 1:
+            raise TrueflowError(
+                "staggered pulses",
+                where="acquisition.stagger",
+                found=f"{self.n_ensemble} pulses, one in {self.slow_time_decimation} kept",
+                expected="at least 4 pulses, all kept",
+            )
 
     @property
     def mixing_frequency_hz(self) -> float:
@@ -146,6 +185,18 @@ class Acquisition:
     def slow_time_rate_hz(self) -> float:
         """Rate of slow-time samples (Hz)."""
         return self.prf_hz / (self.n_transmits * self.n_receive_firings * self.slow_time_decimation)
+
+    @property
+    def pulse_times_s(self) -> NDArray[np.float64]:
+        """When the pulses of a packet are fired, (n_ensemble,), from the first (s)."""
+        m, n = self.stagger or (1, 1)
+        steps = np.where(np.arange(self.n_ensemble - 1) % 2, n / m, 1.0) / self.slow_time_rate_hz
+        return np.concatenate([[0.0], np.cumsum(steps)])
+
+    @property
+    def burst_s(self) -> float:
+        """How long a packet takes, with the interval after its last pulse (s)."""
+        return float(self.pulse_times_s[-1]) + 1 / self.slow_time_rate_hz
 
     @property
     def wavelength_m(self) -> float:

@@ -16,6 +16,7 @@ from trueflow.pipeline.frames import BmodeFrame, ColorFrame, DopplerFrame, RfPac
 from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
+from trueflow.pipeline.stagger import Stagger, short_pairs
 from trueflow.pipeline.sub_bands import SubBands
 
 __all__ = ["ColorFlow", "open_device"]
@@ -71,17 +72,22 @@ class ColorFlow:
             )
         shape, n_ensemble, c = self.grid.shape, acquisition.n_ensemble, self._config
         self._bmode = Bmode(self.device, shape=shape, n_ensemble=n_ensemble)
-        self._clutter = Clutter(self.device, shape=shape, n_ensemble=n_ensemble, config=c.clutter)
+        self._clutter = Clutter(
+            self.device,
+            shape=shape,
+            n_ensemble=n_ensemble,
+            config=c.clutter,
+            pulse_times_s=acquisition.pulse_times_s,
+        )
         self._doppler = Doppler(
             self.device,
             shape=shape,
             n_ensemble=self._clutter.n_out,
             nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s(c.doppler.lag),
             config=c.doppler,
+            pairs=short_pairs(acquisition, self._clutter, c.doppler),
         )
-        self._second_phase = (
-            SubBands(self.device, acquisition, self.grid, self._clutter, c.doppler) if c.dealias.second_phase else None
-        )
+        self._second_phase = self._plan_second_phase() if c.dealias.second_phase else None
         self._persistence = Persistence(self.device, shape=shape, config=c.persistence)
         self._dealias = Dealias(
             self.device,
@@ -92,6 +98,12 @@ class ColorFlow:
             config=c.dealias,
             noise_filter=self._clutter.noise_filter,
         )
+
+    def _plan_second_phase(self) -> SubBands | Stagger:
+        a, doppler = self.acquisition, self._config.doppler
+        if a.stagger is not None:
+            return Stagger(self.device, a, shape=self.grid.shape, clutter=self._clutter, config=doppler)
+        return SubBands(self.device, a, self.grid, self._clutter, doppler)
 
     def __call__(self, packet: RfPacket, /) -> ColorFrame:
         """Process one packet; `timings_s` of the result says where the time went."""

@@ -32,36 +32,38 @@ class EnsembleFilter(Protocol):
 # What `order` is where the config leaves it open.
 ORDERS = {"auto": 1, "polynomial": 1, "fir": 4, "iir": 2}
 
-Builder = Callable[[Device, tuple[int, int], int, ClutterConfig], EnsembleFilter]
+PulseTimes = NDArray[np.float64]
+Builder = Callable[[Device, tuple[int, int], PulseTimes, ClutterConfig], EnsembleFilter]
 CLUTTER_FILTERS: Registry[Builder] = Registry("clutter filter")
 
 
 @CLUTTER_FILTERS.register("none")
 class _NoFilter:
-    def __init__(self, device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
-        self.n_out = n_ensemble
+    def __init__(self, device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> None:
+        self.n_out = len(times)
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
         return iq
 
 
 @CLUTTER_FILTERS.register("polynomial")
-def _polynomial(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
-    return MatrixFilter(device, slow_time.polynomial_filter(n_ensemble, order=_order(config)), shape=shape)
+def _polynomial(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
+    design = slow_time.polynomial_filter(len(times), order=_order(config), times=times)
+    return MatrixFilter(device, design, shape=shape)
 
 
 @CLUTTER_FILTERS.register("fir")
-def _fir(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
+def _fir(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
     design = slow_time.fir_filter(
-        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
+        _evenly(times, config), cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
     )
     return MatrixFilter(device, design, shape=shape)
 
 
 @CLUTTER_FILTERS.register("iir")
-def _iir(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
+def _iir(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
     design = slow_time.iir_filter(
-        n_ensemble,
+        _evenly(times, config),
         cutoff_fraction=config.cutoff_fraction,
         order=_order(config),
         initialization=config.initialization,
@@ -71,8 +73,8 @@ def _iir(device: Device, shape: tuple[int, int], n_ensemble: int, config: Clutte
 
 
 @CLUTTER_FILTERS.register("svd")
-def _svd(device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> EnsembleFilter:
-    return SvdFilter(device, shape=shape, n_ensemble=n_ensemble, rank_low=config.rank_low, rank_high=config.rank_high)
+def _svd(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
+    return SvdFilter(device, shape=shape, n_ensemble=len(times), rank_low=config.rank_low, rank_high=config.rank_high)
 
 
 @CLUTTER_FILTERS.register("auto")
@@ -83,12 +85,12 @@ class _AutoFilter:
     A flow phantom or a spinning disk without tissue loses little, and a filter would only bias its slow parts.
     """
 
-    def __init__(self, device: Device, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
-        self.n_out = n_ensemble
+    def __init__(self, device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> None:
+        self.n_out = len(times)
         self._device, self._config = device, config
         self._regression: EnsembleFilter | None = None
-        if _order(config) <= n_ensemble - 3:
-            self._regression = CLUTTER_FILTERS["polynomial"](device, shape, n_ensemble, config)
+        if _order(config) <= len(times) - 3:
+            self._regression = CLUTTER_FILTERS["polynomial"](device, shape, times, config)
         self.chosen = None if self._regression else replace(config, name="none")
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
@@ -102,6 +104,14 @@ class _AutoFilter:
         if self._regression is None or self.chosen.name == "none":
             return iq
         return self._regression(iq, continuous=continuous)
+
+
+def _evenly(times: PulseTimes, config: ClutterConfig) -> int:
+    """The number of pulses, which must be evenly spaced."""
+    steps = np.diff(times)
+    if np.ptp(steps) > 1e-6 * steps.mean():
+        raise ValueError(f"{config.name} needs evenly spaced pulses, and these are staggered: take polynomial or svd")
+    return len(times)
 
 
 def _order(config: ClutterConfig) -> int:
@@ -119,7 +129,16 @@ def shows_tissue(echo: NDArray[np.complex64], rest: NDArray[np.complex64]) -> bo
 class Clutter:
     """The clutter stage: IqEnsemble in, IqEnsemble without slow echoes out (its ensemble may be shorter)."""
 
-    def __init__(self, device: Device, *, shape: tuple[int, int], n_ensemble: int, config: ClutterConfig) -> None:
+    def __init__(
+        self,
+        device: Device,
+        *,
+        shape: tuple[int, int],
+        n_ensemble: int,
+        config: ClutterConfig,
+        pulse_times_s: PulseTimes | None = None,
+    ) -> None:
+        times = np.arange(n_ensemble, dtype=np.float64) if pulse_times_s is None else pulse_times_s
         if config.keep_state and config.name not in ("fir", "iir"):
             raise TrueflowError(
                 "this filter has no state to keep",
@@ -128,16 +147,16 @@ class Clutter:
                 expected="fir or iir",
             )
         try:
-            self._filter = CLUTTER_FILTERS[config.name](device, shape, n_ensemble, config)
+            self._filter = CLUTTER_FILTERS[config.name](device, shape, times, config)
         except ValueError as error:
             raise TrueflowError(str(error), where="config [clutter]") from error
-        self._config, self._n_ensemble = config, n_ensemble
+        self._config, self._times = config, times
         self.n_out = self._filter.n_out
 
     @property
     def noise_filter(self) -> NDArray[np.float64]:
         """A matrix (n_out, n_ensemble) that does to white noise what the filter does; for SVD, that of a regression."""
-        c, n = self.config, self._n_ensemble
+        c, n = self.config, len(self._times)
         if c.name in ("fir", "iir"):
             cutoff, order = c.cutoff_fraction, _order(c)
             if c.name == "fir":
@@ -147,7 +166,7 @@ class Clutter:
         order = {"none": -1, "svd": c.rank_low - 1}.get(c.name, _order(c) if c.name in ORDERS else -1)
         if not 0 <= order <= n - 3:
             return slow_time.identity(n).output
-        return slow_time.polynomial_filter(n, order=order).output
+        return slow_time.polynomial_filter(n, order=order, times=self._times).output
 
     @property
     def config(self) -> ClutterConfig:

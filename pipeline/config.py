@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import sys
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import Any, Literal
 
 import tomli_w
 
-from trueflow.pipeline.acquisition import Acquisition
+from trueflow.pipeline.acquisition import Acquisition, parse_stagger
 from trueflow.pipeline.errors import TrueflowError, nearest
+from trueflow.pipeline.settings import Section, bounded, parse_section
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,32 +32,8 @@ __all__ = [
     "GridConfig",
     "MaskConfig",
     "PersistenceConfig",
+    "SegmentConfig",
 ]
-
-
-def bounded(default: Any, low: float, high: float) -> Any:
-    """A setting with a range: what lies outside is a slip of the unit or the keyboard."""
-    return field(default=default, metadata={"range": (low, high)})
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One table of the config; refuses numbers that are not finite or out of their range."""
-
-    def __post_init__(self) -> None:
-        name = type(self).__name__.removesuffix("Config").lower()
-        for setting in dataclasses.fields(self):
-            value = getattr(self, setting.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                continue
-            low, high = setting.metadata.get("range", (-math.inf, math.inf))
-            if not math.isfinite(value) or not low <= value <= high:
-                raise TrueflowError(
-                    "out of range",
-                    where=f"config [{name}] {setting.name}",
-                    found=value,
-                    expected=f"{low:g} to {high:g}",
-                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +46,13 @@ class AcquisitionConfig(Section):
     center_frequency_hz: float | None = None
     sampling_frequency_hz: float | None = None
     n_receive_firings: int | None = None
+    stagger: str | None = None
 
     def applied_to(self, acquisition: Acquisition) -> Acquisition:
         """The acquisition with what is given here in place of what was recorded."""
         given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        if self.stagger is not None:
+            given["stagger"] = parse_stagger(self.stagger)
         if acquisition.sample_kind == "rf" and acquisition.mixing_frequency_hz == acquisition.center_frequency_hz:
             given["demodulation_frequency_hz"] = None  # RF is mixed with the center frequency, also a corrected one
         return dataclasses.replace(acquisition, **given)
@@ -163,6 +141,21 @@ class MaskConfig(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentConfig(Section):
+    """The segmentation network.
+
+    "auto" leaves it out, and says so in the log, where its runtime is not installed; "on" is an error there. The engine
+    follows the device unless it is named: OpenVINO on the CPU, TensorRT on CUDA. `network` is the path of an ONNX file
+    to be used in place of the shipped one, whose precision then is what the file says.
+    """
+
+    enabled: Literal["auto", "on", "off"] = "auto"
+    engine: Literal["auto", "openvino", "tensorrt"] = "auto"
+    precision: Literal["auto", "int8", "fp16", "fp32"] = "auto"
+    network: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DealiasConfig(Section):
     """Which dealiaser runs (names: see `trueflow.pipeline.dealias`), and which evidence the engine, "regions", hears.
 
@@ -208,6 +201,7 @@ class Config:
     doppler: DopplerConfig = field(default_factory=DopplerConfig)
     persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
     dealias: DealiasConfig = field(default_factory=DealiasConfig)
     display: DisplayConfig = field(default_factory=DisplayConfig)
 
@@ -224,7 +218,7 @@ class Config:
                     "not a section", where=f"{where} [{name}]", found=table, expected="key = value lines"
                 )
             section = typing.cast("type[Any]", sections[name].default_factory)
-            parsed[name] = _parse_section(section, table, where=f"{where} [{name}]")
+            parsed[name] = parse_section(section, table, where=f"{where} [{name}]")
         return cls(**parsed)
 
     @classmethod
@@ -269,35 +263,3 @@ class Config:
     def to_toml(self) -> str:
         """TOML that `load` reads back to an equal config."""
         return tomli_w.dumps(self.to_tables())
-
-
-def _parse_section(section: type[Any], table: dict[str, Any], *, where: str) -> Any:
-    hints = typing.get_type_hints(section)
-    values = {}
-    for key, value in table.items():
-        if key not in hints:
-            raise TrueflowError("unknown setting", where=f"{where} {key}", advice=nearest(key, hints))
-        values[key] = _checked(value, hints[key], where=f"{where} {key}")
-    return section(**values)
-
-
-def _checked(value: Any, hint: Any, *, where: str) -> Any:
-    origin, choices = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in choices:
-            raise TrueflowError(
-                "unknown choice", where=where, found=repr(value), advice=nearest(str(value), map(str, choices))
-            )
-        return value
-    accepted = [c for c in choices if c is not type(None)] if origin in (types.UnionType, typing.Union) else [hint]
-    for kind in accepted:
-        if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        if kind is bool and isinstance(value, bool):
-            return value
-        if kind is int and isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if kind is str and isinstance(value, str):
-            return value
-    names = " or ".join(kind.__name__ for kind in accepted)
-    raise TrueflowError("wrong type", where=where, found=repr(value), expected=names)

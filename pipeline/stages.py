@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueflow.kernels.autocorrelate import Autocorrelator, Blend, BoxAverage, Envelope
 from trueflow.kernels.das import DelayAndSum, ReceiveWindow
@@ -139,7 +140,7 @@ class Bmode:
 
 
 class Doppler:
-    """Lag-one autocorrelation and its spatial average."""
+    """Lag-one autocorrelation (over some pairs of pulses, if they are given) and its spatial average."""
 
     def __init__(
         self,
@@ -149,9 +150,12 @@ class Doppler:
         n_ensemble: int,
         nyquist_velocity_m_s: float,
         config: DopplerConfig,
+        pairs: NDArray[np.bool_] | None = None,
     ) -> None:
         try:
-            self._autocorrelate = Autocorrelator(device, shape=shape, n_ensemble=n_ensemble, lag=config.lag)
+            self._autocorrelate = Autocorrelator(
+                device, shape=shape, n_ensemble=n_ensemble, lag=config.lag, pairs=pairs
+            )
             self._average = BoxAverage(device, shape=shape, size_z=config.average_z, size_x=config.average_x)
         except ValueError as error:
             raise TrueflowError(str(error), where="config [doppler]") from error

@@ -99,7 +99,8 @@ class ChannelEchoes:
         a, random = self._acquisition, self._random("noise", number)
         levels = self.levels
         samples = np.empty((a.n_ensemble * a.n_transmits, a.probe.n_elements, a.n_samples), np.int16)
-        times_s = start_s + np.arange(len(samples)) / a.prf_hz
+        firings_s = np.arange(a.n_transmits) / a.prf_hz
+        times_s = (start_s + a.pulse_times_s[:, None] + firings_s).ravel()
         clouds = blood(self._field, self._density, self._margin_m, times_s, self._random("blood", number))
         for i, (time_s, moving) in enumerate(zip(times_s, clouds, strict=True)):
             transmit = i % a.n_transmits

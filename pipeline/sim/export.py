@@ -61,6 +61,14 @@ def write_zea(
             "no channel data", where=recording.url, found="mode=fast, which makes beamformed IQ", expected="mode=rf"
         )
     n_pulses = recording.burst_length
+    if recording.acquisition.stagger is not None:
+        raise TrueflowError(
+            "staggered pulses cannot be written",
+            where=recording.url,
+            found="stagger",
+            expected="evenly spaced pulses",
+            advice="replay the sim:// address itself",
+        )
     n_frames = recording.n_slow_time // n_pulses
     with write_errors(Path(target or path)):
         raw = PatientFile(path)

@@ -110,7 +110,7 @@ class FastEchoes:
     def burst(self, number: int, start_s: float) -> NDArray[np.complex64]:
         """All slow-time samples of one burst: (n_ensemble, n_z, n_x)."""
         a, random = self._acquisition, self._random("noise", number)
-        times_s = start_s + np.arange(a.n_ensemble) / a.slow_time_rate_hz
+        times_s = start_s + a.pulse_times_s
         iq = self._blood(times_s, self._random("blood", number))
         if self._field.scene.tissue.motion == "none":
             iq += self._still

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from trueflow.pipeline.acquisition import Acquisition, DivergingWave, PlaneWave, Transmit
+from trueflow.pipeline.acquisition import Acquisition, DivergingWave, PlaneWave, Transmit, parse_stagger
 from trueflow.pipeline.errors import TrueflowError, nearest
 from trueflow.pipeline.probe import Probe
 from trueflow.pipeline.sim.profiles import ProfileName
@@ -58,6 +58,8 @@ class Options:
         fires. Blood faster than a few v_N leaves a short pulse's resolution cell between two pulses.
     mode : {"rf", "fast"}
         Channel RF, or beamformed IQ made by the imaging system's point response.
+    stagger : str, optional
+        "m:n": pulses alternately m and n parts apart (`Acquisition.stagger`).
     """
 
     peak: str | None = None
@@ -77,6 +79,7 @@ class Options:
     cycle: float | None = None
     bandwidth: float = 0.6
     mode: Literal["rf", "fast"] = "rf"
+    stagger: str | None = None
 
     def __post_init__(self) -> None:
         limits = {
@@ -113,11 +116,12 @@ class Options:
         maker = {"linear": _linear, "convex": _convex, "phased": _phased}[self.probe]
         acquisition = maker(tuple(np.deg2rad(self.angle).tolist()))
         probe = replace(acquisition.probe, bandwidth_fraction=self.bandwidth)
-        return replace(acquisition, probe=probe, prf_hz=self.prf, n_ensemble=self.pulses)
+        stagger = None if self.stagger is None else parse_stagger(self.stagger)
+        return replace(acquisition, probe=probe, prf_hz=self.prf, n_ensemble=self.pulses, stagger=stagger)
 
     def burst_interval_s(self, acquisition: Acquisition) -> float:
         """Time from one burst's start to the next."""
-        shortest_s = acquisition.n_ensemble / acquisition.slow_time_rate_hz / LONGEST_DUTY
+        shortest_s = acquisition.burst_s / LONGEST_DUTY
         if 1 / self.fps < shortest_s and self.frames > 1:
             raise TrueflowError(
                 "too fast for its pulses",

@@ -72,7 +72,9 @@ class Recording(ABC):
         if self.burst_interval_s is None:
             return sample / self.acquisition.slow_time_rate_hz
         burst, within = divmod(sample, self.burst_length)
-        return burst * self.burst_interval_s + within / self.acquisition.slow_time_rate_hz
+        a = self.acquisition
+        even = a.stagger is None or within >= a.n_ensemble
+        return burst * self.burst_interval_s + (within / a.slow_time_rate_hz if even else float(a.pulse_times_s[within]))
 
     def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
         """Truth for slow-time samples start..stop-1 on the pixels of a grid, where the recording knows it."""

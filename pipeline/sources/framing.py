@@ -67,6 +67,14 @@ class Framing:
                 advice="choose a larger --ensemble, or record more pulses without a gap",
             )
         hop = self.hop or ensemble
+        if recording.acquisition.stagger is not None and hop % 2:
+            raise TrueflowError(
+                "staggered packets begin with a short interval",
+                where="--hop",
+                found=hop,
+                expected="an even number of pulses",
+                advice="choose an even --hop or --ensemble",
+            )
         starts = [
             burst + first * self.decimate
             for burst in range(0, recording.n_slow_time - recording.burst_length + 1, recording.burst_length)
