@@ -123,7 +123,8 @@ def stagger_table(
     f = slow_time_filter
     turns = np.arange(-4 * TURN_STEPS, 4 * TURN_STEPS + 1) / TURN_STEPS
     distance, which = np.unique(np.subtract.outer(times, times).round(9), return_inverse=True)
-    decay, waves = np.exp(-2 * np.pi**2 * np.outer(WIDTHS**2, distance**2)), np.exp(2j * np.pi * np.outer(distance, turns))
+    decay = np.exp(-2 * np.pi**2 * np.outer(WIDTHS**2, distance**2))
+    waves = np.exp(2j * np.pi * np.outer(distance, turns))
 
     def behind(matrix: NDArray[np.float64]) -> NDArray[np.complex128]:
         sums = np.bincount(which.ravel(), weights=matrix.ravel())

@@ -54,8 +54,9 @@ def _polynomial(device: Device, shape: tuple[int, int], times: PulseTimes, confi
 
 @CLUTTER_FILTERS.register("fir")
 def _fir(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
+    n_ensemble = _evenly(times, config)
     design = slow_time.fir_filter(
-        _evenly(times, config), cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
+        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
     )
     return MatrixFilter(device, design, shape=shape)
 

@@ -1,7 +1,7 @@
 """Staggered PRF: the longer pulse interval's phase tells the shorter one's folds apart (Chinese remainder).
 
-Blood that turns by u in the interval T1 turns by u n / m in T2 = T1 n / m. Of the folds k that a phase over T1 leaves open,
-(n / m) (phase + k) agrees with the phase over T2 for one in m only. (Zrnic and Mahapatra 1985, for weather radar.)
+Blood that turns by u in the interval T1 turns by u n / m in T2 = T1 n / m. Of the folds k that a phase over T1 leaves
+open, (n / m) (phase + k) agrees with the phase over T2 for one in m only. (Zrnic and Mahapatra 1985, for weather radar.)
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ class Recording(ABC):
         burst, within = divmod(sample, self.burst_length)
         a = self.acquisition
         even = a.stagger is None or within >= a.n_ensemble
-        return burst * self.burst_interval_s + (within / a.slow_time_rate_hz if even else float(a.pulse_times_s[within]))
+        within_s = within / a.slow_time_rate_hz if even else float(a.pulse_times_s[within])
+        return burst * self.burst_interval_s + within_s
 
     def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
         """Truth for slow-time samples start..stop-1 on the pixels of a grid, where the recording knows it."""
