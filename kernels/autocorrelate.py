@@ -30,43 +30,34 @@ class Autocorrelator:
     device : Device
     shape : (n_z, n_x)
     n_ensemble, lag : int
-    pairs : (n_ensemble - lag,) bool, optional
-        Which pairs of pulses count, by their earlier pulse. Default: all.
+    first, step : int
+        R1 is the mean over the pairs (k, k + lag) for k = first, first + step, ...; R0 is over all pulses.
     """
 
     def __init__(
-        self,
-        device: Device,
-        *,
-        shape: tuple[int, int],
-        n_ensemble: int,
-        lag: int = 1,
-        pairs: NDArray[np.bool_] | None = None,
+        self, device: Device, *, shape: tuple[int, int], n_ensemble: int, lag: int = 1, first: int = 0, step: int = 1
     ) -> None:
         if not 1 <= lag < n_ensemble:
             raise ValueError(f"lag: {lag}, expected 1 to {n_ensemble - 1} for {n_ensemble} pulses")
-        chosen = np.ones(n_ensemble - lag, np.bool_) if pairs is None else np.asarray(pairs)
-        if chosen.shape != (n_ensemble - lag,) or not chosen.any():
-            raise ValueError(f"pairs: {chosen.shape}, expected {n_ensemble - lag}, at least one of them")
+        if not 0 <= first < n_ensemble - lag or step < 1:
+            raise ValueError(f"first: {first}, step: {step}: no pair with lag {lag} among {n_ensemble} pulses")
         self._device, self._shape = device, shape
-        width = device.packet_width(n_ensemble)
-        weight = np.zeros(-(-n_ensemble // width) * width, np.complex64)
-        weight[: chosen.size] = np.where(chosen, 1 + 1j, 0)
-        self._pair_weight = device.upload(weight)
         self._params = source("autocorrelate").struct(
-            "AutocorrelateParams",
-            n_pixels=shape[0] * shape[1],
-            n_ensemble=n_ensemble,
-            lag=lag,
-            pairs_scale=1 / int(chosen.sum()),
+            "AutocorrelateParams", n_pixels=shape[0] * shape[1], n_ensemble=n_ensemble, lag=lag
         )
-        self._kernel = device.kernel("autocorrelate", "autocorrelate", packet_width=width)
+        self._weight: tuple[Any, ...] = ()
+        if (first, step) != (0, 1):
+            weight = np.zeros(n_ensemble, np.complex64)
+            weight[first : n_ensemble - lag : step] = (1 + 1j) / len(range(first, n_ensemble - lag, step))
+            self._weight = (device.upload(weight),)
+        name = "autocorrelate_some" if self._weight else "autocorrelate"
+        self._kernel = device.kernel("autocorrelate", name, packet_width=device.packet_width(n_ensemble))
 
     def __call__(self, iq: Any) -> tuple[Any, Any]:
         """Returns r0 float32 and r1 complex64, both (n_z, n_x)."""
         r0 = self._device.empty(self._shape, np.float32)
         r1 = self._device.empty(self._shape, np.complex64)
-        self._kernel(*pixel_launch(self._device, r0.size), self._params, self._pair_weight, iq, r0, r1)
+        self._kernel(*pixel_launch(self._device, r0.size), self._params, *self._weight, iq, r0, r1)
         return r0, r1
 
 
@@ -76,7 +67,7 @@ class Envelope:
     def __init__(self, device: Device, *, shape: tuple[int, int], n_ensemble: int) -> None:
         self._device, self._shape = device, shape
         self._params = source("autocorrelate").struct(
-            "AutocorrelateParams", n_pixels=shape[0] * shape[1], n_ensemble=n_ensemble, lag=0, pairs_scale=0.0
+            "AutocorrelateParams", n_pixels=shape[0] * shape[1], n_ensemble=n_ensemble, lag=0
         )
         self._kernel = device.kernel("autocorrelate", "envelope", packet_width=device.packet_width(n_ensemble))
 
@@ -131,12 +122,11 @@ class Blend:
 
 
 def autocorrelate_reference(
-    iq: NDArray[Any], *, lag: int = 1, pairs: NDArray[np.bool_] | None = None
+    iq: NDArray[Any], *, lag: int = 1, first: int = 0, step: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
     """The specification of `Autocorrelator`, in float64."""
     x = iq.astype(np.complex128)
-    products = x[..., lag:] * x[..., :-lag].conj()
-    r1 = products[..., slice(None) if pairs is None else pairs].mean(axis=-1)
+    r1 = (x[..., first + lag :: step] * x[..., first:-lag:step].conj()).mean(axis=-1)
     return (np.abs(x) ** 2).mean(axis=-1), r1
 
 

@@ -86,6 +86,16 @@ TF_KERNEL(second_phase, const int n_pixels, const float* __restrict__ r0_upper, 
   second[pixel] = make_float2((a.x * b.x + a.y * b.y) * scale, (a.y * b.x - a.x * b.y) * scale);
 }
 
+// R1 / R0, of length 1 at most: the second phase where it is that of another pulse interval.
+TF_KERNEL(lag_phasor, const int n_pixels, const float* __restrict__ r0, const float2* __restrict__ r1,
+          float2* __restrict__ phasor) {
+  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (pixel >= n_pixels) return;
+  const float2 r = r1[pixel];
+  const float scale = 1.f / max(max(r0[pixel], sqrtf(r.x * r.x + r.y * r.y)), 1e-30f);
+  phasor[pixel] = make_float2(r.x * scale, r.y * scale);
+}
+
 // phase + fold in turns, NaN outside the mask.
 TF_KERNEL(unwrapped_turns, const int n_pixels, const float* __restrict__ phase_turns,
           const unsigned char* __restrict__ mask, const signed char* __restrict__ fold, float* __restrict__ turns) {
@@ -95,15 +105,4 @@ TF_KERNEL(unwrapped_turns, const int n_pixels, const float* __restrict__ phase_t
   float nan;
   memcpy(&nan, &nan_bits, sizeof nan);
   turns[pixel] = mask[pixel] ? phase_turns[pixel] + static_cast<float>(fold[pixel]) : nan;
-}
-
-TF_KERNEL(normalize, const int n_pixels, const float* __restrict__ r0, const float2* __restrict__ r1,
-          float2* __restrict__ out) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= n_pixels) return;
-  const float real = r1[pixel].x, imag = r1[pixel].y;
-  // R1 over some pairs of pulses may be longer than R0 over all of them.
-  const float length = max(r0[pixel], sqrtf(real * real + imag * imag));
-  const float scale = length > 1e-30f ? 1.f / length : 0.f;
-  out[pixel] = make_float2(real * scale, imag * scale);
 }

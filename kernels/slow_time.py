@@ -59,16 +59,14 @@ def identity(n_ensemble: int) -> SlowTimeFilter:
     return SlowTimeFilter(np.eye(n_ensemble))
 
 
-def polynomial_filter(
-    n_ensemble: int, *, order: int, times: NDArray[np.float64] | None = None
-) -> SlowTimeFilter:
+def polynomial_filter(n_ensemble: int, *, order: int, times: NDArray[np.float64] | None = None) -> SlowTimeFilter:
     """Regression filter: what is left after the best polynomial of an order (Bjaerum et al. 2002, eq. 16).
 
     Parameters
     ----------
     n_ensemble, order : int
     times : (n_ensemble,) float64, optional
-        Of the pulses, in any unit; evenly spaced if not given.
+        When the samples were taken, rising, in any unit. Default: evenly.
 
     Raises
     ------
@@ -77,8 +75,7 @@ def polynomial_filter(
     """
     if not 0 <= order <= n_ensemble - 3:
         raise ValueError(f"clutter order {order} {TOO_LITTLE} of {n_ensemble} pulses: at most {n_ensemble - 3}")
-    even = np.linspace(-1, 1, n_ensemble)
-    at = even if times is None else np.interp(times, [times[0], times[-1]], [-1, 1])
+    at = np.linspace(-1, 1, n_ensemble) if times is None else times
     basis = np.linalg.qr(np.vander(at, order + 1))[0]
     return SlowTimeFilter(np.eye(n_ensemble) - basis @ basis.T)
 

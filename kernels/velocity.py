@@ -14,7 +14,6 @@ from trueflow.kernels.launch import pixel_launch
 __all__ = [
     "MAX_FOLD",
     "FlowMask",
-    "Normalize",
     "PhaseCoherence",
     "Unfold",
     "UnwrappedTurns",
@@ -48,7 +47,9 @@ class PhaseCoherence:
         return phase, wrapped, coherence
 
 
-def noise_coherence(noise_filter: NDArray[np.float64], *, lag: int, n_looks: float, quantile: float = 0.9) -> float:
+def noise_coherence(
+    noise_filter: NDArray[np.float64], *, lag: int, n_looks: float, quantile: float = 0.9, step: int = 1
+) -> float:
     """What |R1| / R0 white noise reaches after a slow-time filter: few pulses and a filter's own memory make it large.
 
     Parameters
@@ -60,6 +61,8 @@ def noise_coherence(noise_filter: NDArray[np.float64], *, lag: int, n_looks: flo
         Independent pixels that R1 and R0 are averaged over.
     quantile : float
         Of noise pixels that stay below.
+    step : int
+        R1 is over the pairs that begin with pulses 0, step, 2 step, ...
     """
     n_in = noise_filter.shape[1]
     looks = max(1, round(n_looks))
@@ -68,7 +71,7 @@ def noise_coherence(noise_filter: NDArray[np.float64], *, lag: int, n_looks: flo
         (NOISE_TRIALS, looks, n_in)
     )
     x = noise @ noise_filter.T
-    r1 = (x[..., lag:] * x[..., :-lag].conj()).mean(axis=(1, 2))
+    r1 = (x[..., lag::step] * x[..., :-lag:step].conj()).mean(axis=(1, 2))
     r0 = (np.abs(x) ** 2).mean(axis=(1, 2))
     return float(np.quantile(np.abs(r1) / r0, quantile))
 
@@ -157,20 +160,6 @@ class Unfold:
             *pixel_launch(self._device, fold.size), fold.size, MAX_FOLD, self._step, wrapped, mask, fold, velocity
         )
         return velocity
-
-
-class Normalize:
-    """R1 / R0, complex64 (n_z, n_x), of a length of at most 1."""
-
-    def __init__(self, device: Device, *, shape: tuple[int, int]) -> None:
-        self._device, self._shape = device, shape
-        self._kernel = device.kernel("maps", "normalize")
-
-    def __call__(self, r0: Any, r1: Any) -> Any:
-        """Returns R1 / R0."""
-        out = self._device.empty(self._shape, np.complex64)
-        self._kernel(*pixel_launch(self._device, r0.size), r0.size, r0, r1, out)
-        return out
 
 
 class UnwrappedTurns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +16,8 @@ from trueflow.pipeline.probe import Probe
 __all__ = ["Acquisition", "DivergingWave", "PlaneWave", "SampleKind", "Transmit", "parse_stagger"]
 
 SampleKind = Literal["rf", "iq", "beamformed"]
+
+LARGEST_STAGGER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +66,6 @@ class DivergingWave:
 Transmit = PlaneWave | DivergingWave
 
 
-def parse_stagger(text: str) -> tuple[int, int]:
-    """The ratio of two pulse intervals, "3:4".
-
-    Raises
-    ------
-    TrueflowError
-        Another text.
-    """
-    m, _, n = text.partition(":")
-    try:
-        return int(m), int(n)
-    except ValueError as error:
-        raise TrueflowError("not a ratio", where="stagger", found=repr(text), expected="m:n, as 3:4") from error
-
-
 @dataclass(frozen=True, slots=True)
 class Acquisition:
     """The frozen facts of a recording or a live stream.
@@ -108,9 +96,9 @@ class Acquisition:
         Firings per transmit where a front end splits a wide receive aperture; divides the slow-time rate.
     slow_time_decimation : int
         Every how manieth slow-time sample is kept; divides the slow-time rate.
-    stagger : (m, n), optional
-        Staggered PRF: pulses are T1, T2, T1, ... apart with T1 : T2 = m : n, whole numbers without a common divisor,
-        m < n. The slow-time rate is 1 / T1, and v_N that of T1.
+    stagger : (int, int), optional
+        (m, n): slow-time intervals alternate, T1 : T2 = m : n, two whole numbers without a common factor, m < n <= 16.
+        Packets begin with T1, and the slow-time rate is 1 / T1.
     """
 
     probe: Probe
@@ -155,19 +143,26 @@ class Acquisition:
             self._check_stagger(*self.stagger)
 
     def _check_stagger(self, m: int, n: int) -> None:
-        if not 1 <= m < n <= 16 or math.gcd(m, n) > 1:
+        if not 1 <= m < n <= LARGEST_STAGGER or math.gcd(m, n) != 1:
             raise TrueflowError(
-                "not a ratio of two pulse intervals",
+                "no stagger",
                 where="acquisition.stagger",
                 found=f"{m}:{n}",
-                expected="m:n with 1 <= m < n <= 16 and no common divisor, as 3:4",
+                expected=f"m:n without a common factor, 1 <= m < n <= {LARGEST_STAGGER}",
             )
-        if self.n_ensemble < 4 or self.slow_time_decimation > 1:
+        if self.n_ensemble < 4 or self.n_ensemble % 2:
             raise TrueflowError(
-                "staggered pulses",
-                where="acquisition.stagger",
-                found=f"{self.n_ensemble} pulses, one in {self.slow_time_decimation} kept",
-                expected="at least 4 pulses, all kept",
+                "does not fit staggered pulses",
+                where="acquisition.n_ensemble",
+                found=self.n_ensemble,
+                expected="an even number, at least 4: packets begin with the short interval and need both",
+            )
+        if self.slow_time_decimation != 1:
+            raise TrueflowError(
+                "does not fit staggered pulses",
+                where="acquisition.slow_time_decimation",
+                found=self.slow_time_decimation,
+                expected="1: every k-th of staggered pulses are not staggered alike",
             )
 
     @property
@@ -183,20 +178,26 @@ class Acquisition:
 
     @property
     def slow_time_rate_hz(self) -> float:
-        """Rate of slow-time samples (Hz)."""
+        """Rate of slow-time samples (Hz); of staggered ones 1 / T1."""
         return self.prf_hz / (self.n_transmits * self.n_receive_firings * self.slow_time_decimation)
+
+    def slow_time_s(self, sample: int) -> float:
+        """When a slow-time sample is taken in an unbroken run of them that begins with sample 0 (s)."""
+        if self.stagger is None:
+            return sample / self.slow_time_rate_hz
+        m, n = self.stagger
+        pairs, odd = divmod(sample, 2)
+        return (pairs * (m + n) / m + odd) / self.slow_time_rate_hz
 
     @property
     def pulse_times_s(self) -> NDArray[np.float64]:
-        """When the pulses of a packet are fired, (n_ensemble,), from the first (s)."""
-        m, n = self.stagger or (1, 1)
-        steps = np.where(np.arange(self.n_ensemble - 1) % 2, n / m, 1.0) / self.slow_time_rate_hz
-        return np.concatenate([[0.0], np.cumsum(steps)])
+        """When the slow-time samples of a packet are taken, from its first (s): (n_ensemble,) float64."""
+        return np.array([self.slow_time_s(sample) for sample in range(self.n_ensemble)])
 
     @property
-    def burst_s(self) -> float:
-        """How long a packet takes, with the interval after its last pulse (s)."""
-        return float(self.pulse_times_s[-1]) + 1 / self.slow_time_rate_hz
+    def packet_s(self) -> float:
+        """From a packet's first slow-time sample to that of the next one, if it follows without a gap (s)."""
+        return self.slow_time_s(self.n_ensemble)
 
     @property
     def wavelength_m(self) -> float:
@@ -219,3 +220,17 @@ class Acquisition:
         return replace(
             self, n_ensemble=n_ensemble, slow_time_decimation=self.slow_time_decimation * slow_time_decimation
         )
+
+
+def parse_stagger(text: str, *, where: str) -> tuple[int, int]:
+    """(m, n) of "m:n".
+
+    Raises
+    ------
+    TrueflowError
+        Where the text is anything else.
+    """
+    match = re.fullmatch(r"\s*(\d{1,3})\s*:\s*(\d{1,3})\s*", text)
+    if match is None:
+        raise TrueflowError("no stagger", where=where, found=repr(text), expected="m:n, as in 3:4")
+    return int(match[1]), int(match[2])

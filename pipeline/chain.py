@@ -16,7 +16,7 @@ from trueflow.pipeline.frames import BmodeFrame, ColorFrame, DopplerFrame, RfPac
 from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
-from trueflow.pipeline.stagger import Stagger, short_pairs
+from trueflow.pipeline.stagger import Stagger, check_staggered, staggered_mask
 from trueflow.pipeline.sub_bands import SubBands
 
 __all__ = ["ColorFlow", "open_device"]
@@ -70,40 +70,48 @@ class ColorFlow:
             self._beamform = Beamform(
                 self.device, acquisition, self.grid, demodulate=self._config.demodulate, beamform=self._config.beamform
             )
-        shape, n_ensemble, c = self.grid.shape, acquisition.n_ensemble, self._config
-        self._bmode = Bmode(self.device, shape=shape, n_ensemble=n_ensemble)
+        self._plan_estimates()
+
+    def _plan_estimates(self) -> None:
+        """Everything behind the beamformer."""
+        a, c, shape = self.acquisition, self._config, self.grid.shape
+        staggered = a.stagger is not None
+        if staggered:
+            check_staggered(c)
+        self._bmode = Bmode(self.device, shape=shape, n_ensemble=a.n_ensemble)
         self._clutter = Clutter(
             self.device,
             shape=shape,
-            n_ensemble=n_ensemble,
+            n_ensemble=a.n_ensemble,
             config=c.clutter,
-            pulse_times_s=acquisition.pulse_times_s,
+            times=a.pulse_times_s * a.slow_time_rate_hz if staggered else None,
         )
         self._doppler = Doppler(
             self.device,
             shape=shape,
             n_ensemble=self._clutter.n_out,
-            nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s(c.doppler.lag),
+            nyquist_velocity_m_s=a.nyquist_velocity_m_s(c.doppler.lag),
             config=c.doppler,
-            pairs=short_pairs(acquisition, self._clutter, c.doppler),
+            step=2 if staggered else 1,
         )
         self._second_phase = self._plan_second_phase() if c.dealias.second_phase else None
         self._persistence = Persistence(self.device, shape=shape, config=c.persistence)
+        noise_filter = self._clutter.noise_filter
         self._dealias = Dealias(
             self.device,
-            acquisition,
+            a,
             self.grid,
             doppler=c.doppler,
-            mask=c.mask,
+            mask=staggered_mask(c.mask, c.doppler, noise_filter) if staggered else c.mask,
             config=c.dealias,
-            noise_filter=self._clutter.noise_filter,
+            noise_filter=noise_filter,
         )
 
     def _plan_second_phase(self) -> SubBands | Stagger:
-        a, doppler = self.acquisition, self._config.doppler
-        if a.stagger is not None:
-            return Stagger(self.device, a, shape=self.grid.shape, clutter=self._clutter, config=doppler)
-        return SubBands(self.device, a, self.grid, self._clutter, doppler)
+        a, c = self.acquisition, self._config
+        if a.stagger is None:
+            return SubBands(self.device, a, self.grid, self._clutter, c.doppler)
+        return Stagger(self.device, a, self.grid, self._clutter, doppler=c.doppler, persistence=c.persistence)
 
     def __call__(self, packet: RfPacket, /) -> ColorFrame:
         """Process one packet; `timings_s` of the result says where the time went."""

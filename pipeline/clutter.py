@@ -32,14 +32,16 @@ class EnsembleFilter(Protocol):
 # What `order` is where the config leaves it open.
 ORDERS = {"auto": 1, "polynomial": 1, "fir": 4, "iir": 2}
 
-PulseTimes = NDArray[np.float64]
-Builder = Callable[[Device, tuple[int, int], PulseTimes, ClutterConfig], EnsembleFilter]
+# Device, image shape, when the slow-time samples are taken (in any unit), settings.
+Builder = Callable[[Device, tuple[int, int], NDArray[np.float64], ClutterConfig], EnsembleFilter]
 CLUTTER_FILTERS: Registry[Builder] = Registry("clutter filter")
 
 
 @CLUTTER_FILTERS.register("none")
 class _NoFilter:
-    def __init__(self, device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> None:
+    def __init__(
+        self, device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig
+    ) -> None:
         self.n_out = len(times)
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
@@ -47,24 +49,27 @@ class _NoFilter:
 
 
 @CLUTTER_FILTERS.register("polynomial")
-def _polynomial(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
+def _polynomial(
+    device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig
+) -> EnsembleFilter:
     design = slow_time.polynomial_filter(len(times), order=_order(config), times=times)
     return MatrixFilter(device, design, shape=shape)
 
 
 @CLUTTER_FILTERS.register("fir")
-def _fir(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
-    n_ensemble = _evenly(times, config)
+def _fir(device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig) -> EnsembleFilter:
+    _check_even(times, config)
     design = slow_time.fir_filter(
-        n_ensemble, cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
+        len(times), cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
     )
     return MatrixFilter(device, design, shape=shape)
 
 
 @CLUTTER_FILTERS.register("iir")
-def _iir(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
+def _iir(device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig) -> EnsembleFilter:
+    _check_even(times, config)
     design = slow_time.iir_filter(
-        _evenly(times, config),
+        len(times),
         cutoff_fraction=config.cutoff_fraction,
         order=_order(config),
         initialization=config.initialization,
@@ -74,7 +79,7 @@ def _iir(device: Device, shape: tuple[int, int], times: PulseTimes, config: Clut
 
 
 @CLUTTER_FILTERS.register("svd")
-def _svd(device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> EnsembleFilter:
+def _svd(device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig) -> EnsembleFilter:
     return SvdFilter(device, shape=shape, n_ensemble=len(times), rank_low=config.rank_low, rank_high=config.rank_high)
 
 
@@ -86,7 +91,9 @@ class _AutoFilter:
     A flow phantom or a spinning disk without tissue loses little, and a filter would only bias its slow parts.
     """
 
-    def __init__(self, device: Device, shape: tuple[int, int], times: PulseTimes, config: ClutterConfig) -> None:
+    def __init__(
+        self, device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig
+    ) -> None:
         self.n_out = len(times)
         self._device, self._config = device, config
         self._regression: EnsembleFilter | None = None
@@ -107,16 +114,14 @@ class _AutoFilter:
         return self._regression(iq, continuous=continuous)
 
 
-def _evenly(times: PulseTimes, config: ClutterConfig) -> int:
-    """The number of pulses, which must be evenly spaced."""
-    steps = np.diff(times)
-    if np.ptp(steps) > 1e-6 * steps.mean():
-        raise ValueError(f"{config.name} needs evenly spaced pulses, and these are staggered: take polynomial or svd")
-    return len(times)
-
-
 def _order(config: ClutterConfig) -> int:
     return ORDERS[config.name] if config.order is None else config.order
+
+
+def _check_even(times: NDArray[np.float64], config: ClutterConfig) -> None:
+    steps = np.diff(times)
+    if steps.size and np.ptp(steps) > 1e-6 * steps.mean():
+        raise ValueError(f"{config.name} takes evenly spaced pulses; staggered ones: polynomial, svd, auto or none")
 
 
 def shows_tissue(echo: NDArray[np.complex64], rest: NDArray[np.complex64]) -> bool:
@@ -128,7 +133,22 @@ def shows_tissue(echo: NDArray[np.complex64], rest: NDArray[np.complex64]) -> bo
 
 
 class Clutter:
-    """The clutter stage: IqEnsemble in, IqEnsemble without slow echoes out (its ensemble may be shorter)."""
+    """The clutter stage: IqEnsemble in, IqEnsemble without slow echoes out (its ensemble may be shorter).
+
+    Parameters
+    ----------
+    device : Device
+    shape : (n_z, n_x)
+    n_ensemble : int
+    config : ClutterConfig
+    times : (n_ensemble,) float64, optional
+        When the slow-time samples are taken, in any unit. Default: evenly.
+
+    Raises
+    ------
+    TrueflowError
+        Settings that do not fit the ensemble.
+    """
 
     def __init__(
         self,
@@ -137,9 +157,8 @@ class Clutter:
         shape: tuple[int, int],
         n_ensemble: int,
         config: ClutterConfig,
-        pulse_times_s: PulseTimes | None = None,
+        times: NDArray[np.float64] | None = None,
     ) -> None:
-        times = np.arange(n_ensemble, dtype=np.float64) if pulse_times_s is None else pulse_times_s
         if config.keep_state and config.name not in ("fir", "iir"):
             raise TrueflowError(
                 "this filter has no state to keep",
@@ -148,16 +167,17 @@ class Clutter:
                 expected="fir or iir",
             )
         try:
-            self._filter = CLUTTER_FILTERS[config.name](device, shape, times, config)
+            self._times = np.linspace(-1, 1, n_ensemble) if times is None else times
+            self._filter = CLUTTER_FILTERS[config.name](device, shape, self._times, config)
         except ValueError as error:
             raise TrueflowError(str(error), where="config [clutter]") from error
-        self._config, self._times = config, times
+        self._config, self._n_ensemble = config, n_ensemble
         self.n_out = self._filter.n_out
 
     @property
     def noise_filter(self) -> NDArray[np.float64]:
         """A matrix (n_out, n_ensemble) that does to white noise what the filter does; for SVD, that of a regression."""
-        c, n = self.config, len(self._times)
+        c, n = self.config, self._n_ensemble
         if c.name in ("fir", "iir"):
             cutoff, order = c.cutoff_fraction, _order(c)
             if c.name == "fir":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import typing
 from dataclasses import dataclass, field
@@ -12,8 +13,8 @@ from typing import Any, Literal
 import tomli_w
 
 from trueflow.pipeline.acquisition import Acquisition, parse_stagger
+from trueflow.pipeline.config_values import parse_section
 from trueflow.pipeline.errors import TrueflowError, nearest
-from trueflow.pipeline.settings import Section, bounded, parse_section
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +37,31 @@ __all__ = [
 ]
 
 
+def bounded(default: Any, low: float, high: float) -> Any:
+    """A setting with a range: what lies outside is a slip of the unit or the keyboard."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table of the config; refuses numbers that are not finite or out of their range."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__.removesuffix("Config").lower()
+        for setting in dataclasses.fields(self):
+            value = getattr(self, setting.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            low, high = setting.metadata.get("range", (-math.inf, math.inf))
+            if not math.isfinite(value) or not low <= value <= high:
+                raise TrueflowError(
+                    "out of range",
+                    where=f"config [{name}] {setting.name}",
+                    found=value,
+                    expected=f"{low:g} to {high:g}",
+                )
+
+
 @dataclass(frozen=True, slots=True)
 class AcquisitionConfig(Section):
     """Facts of the recording that the user knows better than the file; what is not given stays as recorded."""
@@ -46,13 +72,13 @@ class AcquisitionConfig(Section):
     center_frequency_hz: float | None = None
     sampling_frequency_hz: float | None = None
     n_receive_firings: int | None = None
-    stagger: str | None = None
+    stagger: str | None = None  # "m:n", as in `Acquisition.stagger`
 
     def applied_to(self, acquisition: Acquisition) -> Acquisition:
         """The acquisition with what is given here in place of what was recorded."""
         given = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
         if self.stagger is not None:
-            given["stagger"] = parse_stagger(self.stagger)
+            given["stagger"] = parse_stagger(self.stagger, where="config [acquisition] stagger")
         if acquisition.sample_kind == "rf" and acquisition.mixing_frequency_hz == acquisition.center_frequency_hz:
             given["demodulation_frequency_hz"] = None  # RF is mixed with the center frequency, also a corrected one
         return dataclasses.replace(acquisition, **given)

@@ -9,7 +9,8 @@ All maps are (n_frames, n_z, n_x), one chunk per frame:
     /truth/velocity_m_s, /truth/mask where the source knows them
     /tracks/track_0/data, /probe: the zea 0.1.8 layout, with hard links to the arrays above
 
-Attributes of the file: config (TOML), version, source, source_sha256; of /acquisition: its scalars.
+Attributes of the file: config (TOML), version, source, source_sha256; of /acquisition: its scalars, and stagger
+(m, n) where there is one.
 """
 
 from __future__ import annotations
@@ -232,7 +233,8 @@ def _coherence(frame: ColorFrame) -> NDArray[np.float32]:
 def _describe_acquisition(file: h5py.File, acquisition: Acquisition) -> None:
     attributes = file.create_group("acquisition").attrs
     for name in ACQUISITION_SCALARS:
-        attributes[name] = getattr(acquisition, name)
+        if (value := getattr(acquisition, name)) is not None:
+            attributes[name] = value
     attributes["n_transmits"] = acquisition.n_transmits
     attributes["slow_time_rate_hz"] = acquisition.slow_time_rate_hz
 

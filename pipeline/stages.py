@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trueflow.kernels.autocorrelate import Autocorrelator, Blend, BoxAverage, Envelope
 from trueflow.kernels.das import DelayAndSum, ReceiveWindow
@@ -140,7 +139,7 @@ class Bmode:
 
 
 class Doppler:
-    """Lag-one autocorrelation (over some pairs of pulses, if they are given) and its spatial average."""
+    """Lag-one autocorrelation and its spatial average; of the pairs that begin with pulses first, first + step, ..."""
 
     def __init__(
         self,
@@ -150,11 +149,12 @@ class Doppler:
         n_ensemble: int,
         nyquist_velocity_m_s: float,
         config: DopplerConfig,
-        pairs: NDArray[np.bool_] | None = None,
+        first: int = 0,
+        step: int = 1,
     ) -> None:
         try:
             self._autocorrelate = Autocorrelator(
-                device, shape=shape, n_ensemble=n_ensemble, lag=config.lag, pairs=pairs
+                device, shape=shape, n_ensemble=n_ensemble, lag=config.lag, first=first, step=step
             )
             self._average = BoxAverage(device, shape=shape, size_z=config.average_z, size_x=config.average_x)
         except ValueError as error:

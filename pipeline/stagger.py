@@ -1,73 +1,97 @@
-"""Staggered PRF: the longer pulse interval's phase tells the shorter one's folds apart (Chinese remainder).
-
-Blood that turns by u in the interval T1 turns by u n / m in T2 = T1 n / m. Of the folds k that a phase over T1 leaves
-open, (n / m) (phase + k) agrees with the phase over T2 for one in m only. (Zrnic and Mahapatra 1985, for weather radar.)
-"""
+"""The stage that takes a second phase from the longer interval of staggered pulses."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueflow.kernels.autocorrelate import Autocorrelator, BoxAverage
 from trueflow.kernels.device import Device
-from trueflow.kernels.predictions import stagger_table
-from trueflow.kernels.velocity import Normalize
+from trueflow.kernels.stagger import LagPhasor, stagger_table
+from trueflow.kernels.velocity import noise_coherence
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.clutter import Clutter
-from trueflow.pipeline.config import DopplerConfig
+from trueflow.pipeline.config import Config, DopplerConfig, MaskConfig, PersistenceConfig
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import IqEnsemble, SecondPhase
+from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.mask import MOST_COHERENCE, PIXELS_PER_LOOK
+from trueflow.pipeline.stages import Doppler, Persistence
 
-__all__ = ["Stagger", "short_pairs"]
-
-
-def short_pairs(acquisition: Acquisition, clutter: Clutter, config: DopplerConfig) -> NDArray[np.bool_] | None:
-    """Which pairs of neighbouring pulses are the shorter interval apart; None where all are alike.
-
-    Raises
-    ------
-    TrueflowError
-        Staggered pulses with a lag other than 1, or after a filter that shortens the ensemble.
-    """
-    if acquisition.stagger is None:
-        return None
-    if config.lag != 1 or clutter.n_out != acquisition.n_ensemble:
-        raise TrueflowError(
-            "staggered pulses need neighbours",
-            where="config [doppler] lag, [clutter]",
-            found=f"lag {config.lag}, {clutter.n_out} of {acquisition.n_ensemble} pulses after the clutter filter",
-            expected="lag 1 and all pulses",
-        )
-    return np.asarray(np.arange(acquisition.n_ensemble - 1) % 2 == 0)
+__all__ = ["Stagger", "check_staggered", "staggered_mask"]
 
 
 class Stagger:
-    """The second phase of staggered pulses: R1 over the longer interval, divided by R0."""
+    """Second phases of a stream: R1 over the pairs of pulses that are T2 apart, averaged as R1 over T1 is.
+
+    Parameters
+    ----------
+    device : Device
+    acquisition : Acquisition
+        Staggered.
+    grid : ImageGrid
+    clutter : Clutter
+    doppler : DopplerConfig
+    persistence : PersistenceConfig
+    """
 
     def __init__(
         self,
         device: Device,
         acquisition: Acquisition,
-        *,
-        shape: tuple[int, int],
+        grid: ImageGrid,
         clutter: Clutter,
-        config: DopplerConfig,
+        *,
+        doppler: DopplerConfig,
+        persistence: PersistenceConfig,
     ) -> None:
-        pairs = short_pairs(acquisition, clutter, config)
-        assert pairs is not None
-        self._autocorrelate = Autocorrelator(device, shape=shape, n_ensemble=acquisition.n_ensemble, pairs=~pairs)
-        self._average = BoxAverage(device, shape=shape, size_z=config.average_z, size_x=config.average_x)
-        self._normalize = Normalize(device, shape=shape)
-        self._pairs, self._clutter = pairs, clutter
-        self._times = acquisition.pulse_times_s * acquisition.slow_time_rate_hz
+        assert acquisition.stagger is not None
+        m, n = self._stagger = acquisition.stagger
+        self._clutter = clutter
+        self._doppler = Doppler(
+            device,
+            shape=grid.shape,
+            n_ensemble=clutter.n_out,
+            nyquist_velocity_m_s=acquisition.nyquist_velocity_m_s() * m / n,
+            config=doppler,
+            first=1,
+            step=2,
+        )
+        self._persistence = Persistence(device, shape=grid.shape, config=persistence)
+        self._phasor = LagPhasor(device, shape=grid.shape)
         self._table: NDArray[np.complex64] | None = None
 
     def __call__(self, echo: IqEnsemble, flow: IqEnsemble, mask: Any = None) -> SecondPhase:
-        """Second phase of one ensemble after the clutter filter."""
-        if self._table is None:  # the clutter filter is known with the first packet
-            self._table = stagger_table(self._clutter.noise_filter, times=self._times, pairs=self._pairs)
-        r0, r1 = self._average(*self._autocorrelate(flow.iq))
-        return SecondPhase(self._normalize(r0, r1), self._table)
+        """Second phase of one ensemble, given before and after the clutter filter."""
+        if self._table is None:  # by now the clutter stage knows its filter
+            self._table = stagger_table(self._clutter.noise_filter, stagger=self._stagger)
+        over = self._persistence(self._doppler(flow))
+        return SecondPhase(self._phasor(over.r0, over.r1), self._table)
+
+
+def check_staggered(config: Config) -> None:
+    """Refuse what staggered pulses cannot do; the clutter filters say so themselves.
+
+    Raises
+    ------
+    TrueflowError
+    """
+    if config.doppler.lag != 1:
+        raise TrueflowError(
+            "does not fit staggered pulses",
+            where="config [doppler] lag",
+            found=config.doppler.lag,
+            expected="1: the two intervals are those of neighbouring pulses",
+        )
+
+
+def staggered_mask(mask: MaskConfig, doppler: DopplerConfig, noise_filter: NDArray[np.float64]) -> MaskConfig:
+    """The mask's settings with the coherence, where it is left open, that noise hardly reaches over T1 alone."""
+    if mask.coherence is not None:
+        return mask
+    n_looks = max(1.0, doppler.average_z * doppler.average_x / PIXELS_PER_LOOK)
+    coherence = noise_coherence(noise_filter, lag=1, n_looks=n_looks, step=2)
+    return replace(mask, coherence=min(MOST_COHERENCE, coherence))

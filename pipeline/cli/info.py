@@ -58,6 +58,7 @@ def describe(recording: Recording) -> dict[str, Any]:
         "sampling_frequency_hz": acquisition.sampling_frequency_hz,
         "prf_hz": acquisition.prf_hz,
         "slow_time_rate_hz": acquisition.slow_time_rate_hz,
+        "stagger": acquisition.stagger,
         "nyquist_velocity_m_s": acquisition.nyquist_velocity_m_s(),
         "sound_speed_m_s": acquisition.sound_speed_m_s,
         "max_depth_m": acquisition.max_depth_m,
@@ -94,6 +95,8 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         slow_time += f" in {bursts} bursts of {facts['burst_length']}"
     rate = facts["slow_time_rate_hz"]
     per_sample = "" if rate == facts["prf_hz"] else f" ({rate / 1e3:.4g} kHz in slow time)"
+    if facts["stagger"] is not None:
+        per_sample += ", intervals staggered {}:{}".format(*facts["stagger"])
     return [
         ("Format", facts["format"]),
         ("Size", "made when read" if facts["size_bytes"] is None else f"{facts['size_bytes'] / 1e6:.1f} MB"),

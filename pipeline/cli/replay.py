@@ -113,7 +113,7 @@ def _frame_rate_hz(recording: Recording, acquisition: Acquisition, hop: int) -> 
     if recording.burst_interval_s is not None and hop >= acquisition.n_ensemble:
         per_burst = max(1, recording.burst_length // (hop * acquisition.slow_time_decimation))
         return per_burst / recording.burst_interval_s
-    return acquisition.slow_time_rate_hz / hop
+    return 1 / acquisition.slow_time_s(hop)
 
 
 @dataclass(frozen=True, slots=True)

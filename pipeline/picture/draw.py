@@ -242,6 +242,8 @@ def facts_line(acquisition: Acquisition, nyquist_m_s: float) -> str:
     facts.append(f"PRF {acquisition.prf_hz / 1e3:.3g} kHz")
     if acquisition.slow_time_rate_hz < acquisition.prf_hz:
         facts.append(f"slow time {acquisition.slow_time_rate_hz / 1e3:.3g} kHz")
+    if acquisition.stagger is not None:
+        facts.append("stagger {}:{}".format(*acquisition.stagger))
     facts.append(f"Nyquist ±{nyquist_m_s * CM_S:.1f} cm/s")
     return "    ".join(facts)
 

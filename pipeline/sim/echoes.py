@@ -99,8 +99,7 @@ class ChannelEchoes:
         a, random = self._acquisition, self._random("noise", number)
         levels = self.levels
         samples = np.empty((a.n_ensemble * a.n_transmits, a.probe.n_elements, a.n_samples), np.int16)
-        firings_s = np.arange(a.n_transmits) / a.prf_hz
-        times_s = (start_s + a.pulse_times_s[:, None] + firings_s).ravel()
+        times_s = start_s + (a.pulse_times_s[:, None] + np.arange(a.n_transmits) / a.prf_hz).ravel()
         clouds = blood(self._field, self._density, self._margin_m, times_s, self._random("blood", number))
         for i, (time_s, moving) in enumerate(zip(times_s, clouds, strict=True)):
             transmit = i % a.n_transmits
@@ -127,7 +126,7 @@ class ChannelEchoes:
 
     def _power_in_lumens(self, rf: NDArray[np.float32]) -> float:
         """Mean power after beamforming over the pixels within lumens."""
-        acquisition = replace(self._acquisition, n_ensemble=1)
+        acquisition = replace(self._acquisition, n_ensemble=1, stagger=None)
         grid = make_grid(acquisition, GridConfig())
         shift_x, shift_z = self._field.shift_m(0.0)
         lumen = self._field.inside_m(grid.x_m - shift_x, grid.z_m - shift_z) > 0

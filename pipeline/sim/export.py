@@ -61,14 +61,6 @@ def write_zea(
             "no channel data", where=recording.url, found="mode=fast, which makes beamformed IQ", expected="mode=rf"
         )
     n_pulses = recording.burst_length
-    if recording.acquisition.stagger is not None:
-        raise TrueflowError(
-            "staggered pulses cannot be written",
-            where=recording.url,
-            found="stagger",
-            expected="evenly spaced pulses",
-            advice="replay the sim:// address itself",
-        )
     n_frames = recording.n_slow_time // n_pulses
     with write_errors(Path(target or path)):
         raw = PatientFile(path)
@@ -116,8 +108,8 @@ def _lay_out(
 def _describe_scan(scan: h5py.Group, a: Acquisition, n_frames: int, burst_interval_s: float) -> None:
     delays_s = np.array([firing_delays_s(wave, a.probe, a.sound_speed_m_s) for wave in a.transmits])
     first_s = delays_s.min(axis=1, keepdims=True)
-    steps_s = np.full((n_frames, a.n_ensemble * a.n_transmits), 1 / a.prf_hz)
-    steps_s[:, -1] += burst_interval_s - steps_s[0].sum()
+    fired_s = (a.pulse_times_s[:, None] + np.arange(a.n_transmits) / a.prf_hz).ravel()
+    steps_s = np.tile(np.diff(fired_s, append=burst_interval_s), (n_frames, 1))
     per_pulse: dict[str, tuple[Any, str, str]] = {
         "initial_times": (a.rx_start_s - first_s[:, 0], "s", "First firing to first sample."),
         "t0_delays": (delays_s - first_s, "s", "Firing times of the elements."),

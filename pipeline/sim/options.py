@@ -59,7 +59,7 @@ class Options:
     mode : {"rf", "fast"}
         Channel RF, or beamformed IQ made by the imaging system's point response.
     stagger : str, optional
-        "m:n": pulses alternately m and n parts apart (`Acquisition.stagger`).
+        "m:n", as in `Acquisition.stagger`: slow-time intervals alternate; `prf` is that of the short one.
     """
 
     peak: str | None = None
@@ -116,12 +116,12 @@ class Options:
         maker = {"linear": _linear, "convex": _convex, "phased": _phased}[self.probe]
         acquisition = maker(tuple(np.deg2rad(self.angle).tolist()))
         probe = replace(acquisition.probe, bandwidth_fraction=self.bandwidth)
-        stagger = None if self.stagger is None else parse_stagger(self.stagger)
+        stagger = None if self.stagger is None else parse_stagger(self.stagger, where="stagger")
         return replace(acquisition, probe=probe, prf_hz=self.prf, n_ensemble=self.pulses, stagger=stagger)
 
     def burst_interval_s(self, acquisition: Acquisition) -> float:
         """Time from one burst's start to the next."""
-        shortest_s = acquisition.burst_s / LONGEST_DUTY
+        shortest_s = acquisition.packet_s / LONGEST_DUTY
         if 1 / self.fps < shortest_s and self.frames > 1:
             raise TrueflowError(
                 "too fast for its pulses",

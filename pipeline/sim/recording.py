@@ -109,7 +109,7 @@ class SimRecording(Recording):
         a = self.acquisition
         view = view_of(make_grid(a, GridConfig()))
         peak, measured = speed_m_s(self.scene.peak, a.nyquist_velocity_m_s())
-        burst_s = a.burst_s
+        burst_s = a.packet_s
         margin_m = min(LEAST_MARGIN_M + USUAL_RATIO * abs(peak) * burst_s, LARGEST_MARGIN_M)
         while True:
             field = SceneField(

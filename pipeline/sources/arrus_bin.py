@@ -27,6 +27,7 @@ Neither says anything about the acquisition (ARRUS takes it from the user's scri
     # iq = false
     # demodulation_frequency_hz           # of IQ; default the center frequency
     # n_receive_firings = 1               # firings the receive aperture was split into
+    # stagger = "3:4"                     # slow-time intervals alternate; prf_hz is that of the short one
 
 The file device writes metadata over sample 0 of 32 channels: sample 0 of every echo is read as zero.
 """
@@ -36,13 +37,14 @@ from __future__ import annotations
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueflow.pipeline.acquisition import Acquisition, PlaneWave, Transmit
+from trueflow.pipeline.acquisition import Acquisition, PlaneWave, Transmit, parse_stagger
 from trueflow.pipeline.errors import TrueflowError, nearest
 from trueflow.pipeline.probe import Probe
 from trueflow.pipeline.sources.base import Recording
@@ -68,7 +70,7 @@ _PROBE_KEYS = {
 _SEQUENCE_KEYS = {
     "angles_rad": list, "virtual_sources_m": list, "n_repeats": int, "center_frequency_hz": float, "prf_hz": float,
     "n_samples": int, "sampling_frequency_hz": float, "rx_start_s": float, "sound_speed_m_s": float, "iq": bool,
-    "demodulation_frequency_hz": float, "n_receive_firings": int,
+    "demodulation_frequency_hz": float, "n_receive_firings": int, "stagger": str,
 }
 
 
@@ -105,7 +107,11 @@ class ArrusBinRecording(Recording):
         n_frames = self._checked_frames(n_frames)
         self.n_slow_time = n_frames * self._repeats
         self.burst_length = self._repeats if self._repeats > 1 else n_frames
-        self.acquisition = self.acquisition.with_ensemble(min(self.burst_length, 1 << 16))
+        with naming(sidecar):
+            self.acquisition = replace(
+                self.acquisition, n_ensemble=min(self.burst_length, 1 << 16),
+                stagger=_stagger(tables["sequence"], where=f"{sidecar} [sequence]"),
+            )
 
     @property
     def _sample_values(self) -> int:
@@ -250,6 +256,11 @@ def _acquisition(table: dict[str, Any], probe: Probe, *, where: str) -> Acquisit
         demodulation_frequency_hz=table.get("demodulation_frequency_hz") if iq else None,
         sample_kind="iq" if iq else "rf", n_receive_firings=_count(table, "n_receive_firings", 1, where=where),
     )
+
+
+def _stagger(table: dict[str, Any], *, where: str) -> tuple[int, int] | None:
+    text = table.get("stagger")
+    return None if text is None else parse_stagger(text, where=f"{where} stagger")
 
 
 def _transmits(table: dict[str, Any], *, where: str) -> tuple[Transmit, ...]:

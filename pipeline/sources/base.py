@@ -70,12 +70,9 @@ class Recording(ABC):
     def slow_time_s(self, sample: int) -> float:
         """When a slow-time sample's first pulse was fired, since the recording began."""
         if self.burst_interval_s is None:
-            return sample / self.acquisition.slow_time_rate_hz
+            return self.acquisition.slow_time_s(sample)
         burst, within = divmod(sample, self.burst_length)
-        a = self.acquisition
-        even = a.stagger is None or within >= a.n_ensemble
-        within_s = within / a.slow_time_rate_hz if even else float(a.pulse_times_s[within])
-        return burst * self.burst_interval_s + within_s
+        return burst * self.burst_interval_s + self.acquisition.slow_time_s(within)
 
     def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
         """Truth for slow-time samples start..stop-1 on the pixels of a grid, where the recording knows it."""

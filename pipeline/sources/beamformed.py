@@ -53,6 +53,7 @@ def beamformed_acquisition(
     sound_speed_m_s: float,
     sampling_frequency_hz: float | None,
     n_ensemble: int,
+    stagger: tuple[int, int] | None = None,
 ) -> Acquisition:
     """An acquisition for IQ that is already beamformed and compounded: one transmit, its PRF the slow-time rate.
 
@@ -74,6 +75,7 @@ def beamformed_acquisition(
         n_ensemble=n_ensemble,
         sound_speed_m_s=sound_speed_m_s,
         sample_kind="beamformed",
+        stagger=stagger,
     )
 
 

@@ -69,11 +69,10 @@ class Framing:
         hop = self.hop or ensemble
         if recording.acquisition.stagger is not None and hop % 2:
             raise TrueflowError(
-                "staggered packets begin with a short interval",
-                where="--hop",
+                "does not fit staggered pulses",
+                where="hop",
                 found=hop,
-                expected="an even number of pulses",
-                advice="choose an even --hop or --ensemble",
+                expected="an even number: packets begin with the short interval",
             )
         starts = [
             burst + first * self.decimate

@@ -2,24 +2,26 @@
 
 Files hold frames of transmits. Transmits that are all alike are slow time themselves; a cycle of different transmits
 that repeats within the frame makes one compounded slow-time sample per turn; different transmits that do not repeat
-make one per frame.
+make one per frame. Slow-time intervals may alternate (staggered PRF).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueflow.pipeline.acquisition import Transmit
+from trueflow.pipeline.acquisition import LARGEST_STAGGER, Transmit
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.transmits import same_wave
 
 __all__ = ["PulseOrder", "arrange"]
 
 EVEN = 0.01  # intervals within 1 % of each other are one rate: 1 % of v_N is below what an ensemble resolves
+SAME_RATIO = 0.002  # ratios of whole numbers up to 16 are at least twice as far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class PulseOrder:
         pause, it is lower than the rate at which they were fired.
     burst_interval_s : float or None
         From one burst's start to the next, on average; None where there is one burst, or no word of the gaps.
+    stagger : (int, int) or None
+        As in `Acquisition.stagger`; `prf_hz` is then that of the short interval.
     """
 
     transmits: tuple[Transmit, ...]
@@ -47,6 +51,7 @@ class PulseOrder:
     burst_length: int
     prf_hz: float
     burst_interval_s: float | None = None
+    stagger: tuple[int, int] | None = None
 
     @property
     def n_slow_time(self) -> int:
@@ -102,9 +107,14 @@ def arrange(
     if n_slow_time == 1:
         return PulseOrder(cycle, n_frames, n_repeats, 1, 1.0 / float(np.median(intervals)))
     starts_s = np.concatenate([[0.0], np.cumsum(intervals)])[::n_cycle]
-    burst, step_s = _bursts(np.diff(starts_s), n_slow_time, n_repeats, where)
+    stagger = _stagger(np.diff(starts_s), n_repeats)
+    if stagger is None:
+        burst, step_s = _bursts(np.diff(starts_s), n_slow_time, n_repeats, where)
+    else:  # pairs of samples are evenly spaced
+        pairs, pair_s = _bursts(np.diff(starts_s[::2]), n_slow_time // 2, max(1, n_repeats // 2), where)
+        burst, step_s = 2 * pairs, pair_s * stagger[0] / sum(stagger)
     between_s = float(np.diff(starts_s[::burst]).mean()) if burst < n_slow_time else None
-    return PulseOrder(cycle, n_frames, n_repeats, burst, n_cycle / step_s, between_s)
+    return PulseOrder(cycle, n_frames, n_repeats, burst, n_cycle / step_s, between_s, stagger)
 
 
 def _cycle(transmits: Sequence[Transmit], where: str) -> int:
@@ -128,6 +138,23 @@ def _cycle(transmits: Sequence[Transmit], where: str) -> int:
     return length
 
 
+def _stagger(steps_s: NDArray[np.float64], n_repeats: int) -> tuple[int, int] | None:
+    """The ratio m:n of slow-time intervals that alternate; None where they do not.
+
+    An interval of twice the other or more is a gap between bursts of two.
+    """
+    in_pairs = steps_s.size % 2 == 1 and (n_repeats == 1 or n_repeats % 2 == 0)
+    if steps_s.size < 3 or not in_pairs:
+        return None
+    short_s, long_s = float(np.median(steps_s[0::2])), float(steps_s[1])
+    if (np.abs(steps_s[0::2] - short_s) > EVEN * short_s).any() or not (1 + EVEN) * short_s < long_s < 2 * short_s:
+        return None
+    ratio = Fraction(short_s / long_s).limit_denominator(LARGEST_STAGGER)
+    if abs(float(ratio) * long_s - short_s) > SAME_RATIO * short_s:
+        return None
+    return ratio.numerator, ratio.denominator
+
+
 def _bursts(steps_s: NDArray[np.float64], n_slow_time: int, n_repeats: int, where: str) -> tuple[int, float]:
     """Burst length and the slow-time interval within a burst."""
     at_frame_end = np.arange(1, n_slow_time) % n_repeats == 0
@@ -140,11 +167,12 @@ def _bursts(steps_s: NDArray[np.float64], n_slow_time: int, n_repeats: int, wher
     if n_repeats > 1 and not gap[~at_frame_end].any():
         burst = n_repeats
     expected = np.arange(1, n_slow_time) % burst == 0
-    if n_slow_time % burst or (gap & ~expected).any() or burst == 1:
+    shorter = gap & (steps_s < step_s)  # no pause, but pulses whose intervals alternate
+    if n_slow_time % burst or (gap & ~expected).any() or burst == 1 or shorter.any():
         raise TrueflowError(
             "slow time is not evenly sampled",
             where=where,
             found=f"intervals from {steps_s.min():.6g} to {steps_s.max():.6g} s",
-            expected="one interval within 1 %, or bursts of equal length",
+            expected="one interval within 1 %, bursts of equal length, or two that alternate, the short one first",
         )
     return burst, float(np.median(steps_s[~expected]))

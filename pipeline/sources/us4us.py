@@ -125,6 +125,7 @@ class Us4usRecording(Recording):
             sound_speed_m_s=sound_speed_m_s,
             sample_kind="iq" if layout.iq else "rf",
             n_receive_firings=n_receive_firings,
+            stagger=self._slow_time.stagger,
         )
 
     def read(self, start: int, stop: int) -> NDArray[Any]:

@@ -106,7 +106,7 @@ class VerasonicsRecording(Recording):
             n_samples=self._pulses[0].n_rows // parts, n_ensemble=min(self.burst_length, 1 << 16),
             rx_start_s=rx_start_periods(mat, self._pulses) * period_s, sound_speed_m_s=sound_speed_m_s,
             demodulation_frequency_hz=demodulation_mhz * 1e6 if self._iq else None,
-            sample_kind="iq" if self._iq else "rf",
+            sample_kind="iq" if self._iq else "rf", stagger=self._order.stagger,
         )
 
     def read(self, start: int, stop: int) -> NDArray[Any]:

@@ -105,7 +105,7 @@ def _channel_acquisition(
         center_frequency_hz=center_frequency_hz, prf_hz=order.prf_hz, n_samples=n_samples,
         n_ensemble=min(order.burst_length, LONGEST_ENSEMBLE), rx_start_s=clock.rx_start_s,
         sound_speed_m_s=sound_speed_m_s, demodulation_frequency_hz=demodulation_frequency_hz,
-        sample_kind="iq" if iq else "rf",
+        sample_kind="iq" if iq else "rf", stagger=order.stagger,
     )
 
 
@@ -133,7 +133,7 @@ def _beamformed_track(data: h5py.Group, scan: Fields, file: h5py.File, path: Pat
         center_frequency_hz=scan.uniform("center_frequency", expected="center frequency in Hz"),
         slow_time_rate_hz=order.prf_hz, sampling_frequency_hz=scan.optional("sampling_frequency"),
         sound_speed_m_s=scan.positive("sound_speed", expected="m/s", default=DEFAULT_SOUND_SPEED_M_S),
-        n_ensemble=min(order.burst_length, LONGEST_ENSEMBLE),
+        n_ensemble=min(order.burst_length, LONGEST_ENSEMBLE), stagger=order.stagger,
     )
     return Track(acquisition, order, values, grid)
 

@@ -32,6 +32,32 @@ def test_matches_the_reference(device, rng, n_ensemble, lag):
 
 
 @pytest.mark.parametrize("n_ensemble", ENSEMBLES)
+@pytest.mark.parametrize(("first", "step"), [(0, 2), (1, 2), (2, 1), (1, 5)])
+@pytest.mark.parametrize("lag", [1, 2])
+def test_some_pairs_match_the_reference(device, rng, n_ensemble, first, step, lag):
+    if first >= n_ensemble - lag:
+        pytest.skip("no such pair")
+    iq = device.upload(complex_noise(rng, *SHAPE, n_ensemble))
+    plan = Autocorrelator(device, shape=SHAPE, n_ensemble=n_ensemble, lag=lag, first=first, step=step)
+    r0, r1 = plan(iq)
+    expected_r0, expected_r1 = autocorrelate_reference(iq, lag=lag, first=first, step=step)
+    # Weights that sum to 1 over the pairs; two more roundings: of the weight, and of its product.
+    bound = sum_of_products(2 * n_ensemble + 2, 2 * float(np.abs(iq).max()) ** 2)
+    np.testing.assert_allclose(r0, expected_r0, rtol=0, atol=bound)
+    np.testing.assert_allclose(r1, expected_r1, rtol=0, atol=bound)
+
+
+def test_the_two_intervals_of_staggered_pulses_are_told_apart(device):
+    """Blood that turns by 0.2 per short and 0.3 per long interval."""
+    turns = np.cumsum([0, 0.2, 0.3, 0.2, 0.3, 0.2, 0.3, 0.2])
+    iq = device.upload(np.broadcast_to(np.exp(2j * np.pi * turns), (*SHAPE, 8)).astype(np.complex64))
+    for first, expected in ((0, 0.2), (1, 0.3)):
+        _, r1 = Autocorrelator(device, shape=SHAPE, n_ensemble=8, first=first, step=2)(iq)
+        np.testing.assert_allclose(np.angle(r1) / (2 * np.pi), expected, rtol=1e-5)
+        np.testing.assert_allclose(np.abs(r1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_ensemble", ENSEMBLES)
 def test_envelope_matches_the_reference(device, rng, n_ensemble):
     iq = device.upload(complex_noise(rng, *SHAPE, n_ensemble))
     ours = Envelope(device, shape=SHAPE, n_ensemble=n_ensemble)(iq)
@@ -78,3 +104,9 @@ def test_blend_is_the_recursive_average(device, rng):
 def test_a_lag_outside_the_ensemble_is_refused(device, lag):
     with pytest.raises(ValueError, match="lag"):
         Autocorrelator(device, shape=SHAPE, n_ensemble=4, lag=lag)
+
+
+@pytest.mark.parametrize(("first", "step"), [(3, 2), (-1, 2), (0, 0)])
+def test_pairs_that_are_none_are_refused(device, first, step):
+    with pytest.raises(ValueError, match="no pair"):
+        Autocorrelator(device, shape=SHAPE, n_ensemble=4, first=first, step=step)

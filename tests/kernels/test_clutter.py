@@ -73,6 +73,14 @@ def test_a_gap_resets_the_state(device, rng):
     np.testing.assert_array_equal(plan(iq, continuous=False), first)
 
 
+def test_polynomial_filter_knows_when_pulses_were_fired():
+    """Tissue that drifts evenly leaves nothing of staggered pulses; a filter that takes them as even leaves some."""
+    times = np.cumsum([0.0, 3, 4, 3, 4, 3, 4, 3])
+    drift = 2.0 + 0.7 * times
+    assert np.abs(polynomial_filter(8, order=1, times=times).output @ drift).max() < 1e-12 * drift.max()
+    assert np.abs(polynomial_filter(8, order=1).output @ drift).max() > 0.1
+
+
 def test_polynomial_filter_removes_polynomials_and_keeps_what_is_orthogonal():
     design = polynomial_filter(12, order=2)
     k = np.arange(12)

@@ -21,7 +21,7 @@ def moving_points(
     rf = np.zeros((a.n_ensemble, a.n_transmits, a.probe.n_elements, a.n_samples))
     for k in range(a.n_ensemble):
         for i, wave in enumerate(a.transmits):
-            z = z0 - velocity_m_s * (k * a.n_transmits + i) / a.prf_hz
+            z = z0 - velocity_m_s * (a.slow_time_s(k) + i / a.prf_hz)
             assert isinstance(wave, PlaneWave)
             out = x * np.sin(wave.angle_rad) + z * np.cos(wave.angle_rad)
             for e in range(a.probe.n_elements):

@@ -58,6 +58,30 @@ def test_a_file_gives_back_samples_geometry_time_and_truth(options, tmp_path):
     np.testing.assert_array_equal(back.mask, truth.mask)
 
 
+@pytest.mark.parametrize("angle", ["10", "-5,5"])
+def test_staggered_pulses_come_back_as_such(tmp_path, angle):
+    simulated = SimRecording.from_url(f"sim://disk?frames=2&pulses=4&fps=20&stagger=5:7&angle={angle}")
+    write_zea(tmp_path / "scan.h5", simulated, make_grid(simulated.acquisition, GridConfig()))
+    with open_source(tmp_path / "scan.h5") as recording:
+        a = recording.acquisition
+        assert (a.stagger, recording.n_slow_time, recording.burst_length) == ((5, 7), 8, 4)
+        np.testing.assert_allclose(a.pulse_times_s, simulated.acquisition.pulse_times_s, rtol=1e-5)
+        assert a.nyquist_velocity_m_s() == pytest.approx(simulated.acquisition.nyquist_velocity_m_s(), rel=1e-5)
+        assert [recording.slow_time_s(i) for i in range(8)] == pytest.approx(
+            [simulated.slow_time_s(i) for i in range(8)], rel=1e-5
+        )
+
+
+def test_a_result_remembers_the_stagger(command, tmp_path):
+    url, out = "sim://disk?frames=1&pulses=8&stagger=3:4&mode=fast", tmp_path / "r.h5"
+    assert command("replay", url, "-o", out, "--json")[0] == 0
+    with h5py.File(out) as file:
+        assert file["acquisition"].attrs["stagger"].tolist() == [3, 4]
+    assert command("replay", url.replace("&stagger=3:4", ""), "-o", out, "--json")[0] == 0
+    with h5py.File(out) as file:
+        assert "stagger" not in file["acquisition"].attrs
+
+
 def test_truth_on_another_grid_is_that_of_the_nearest_pixel(tmp_path):
     simulated = SimRecording.from_url(URL)
     grid = ImageGrid.cartesian(np.linspace(-10e-3, 10e-3, 201), np.linspace(10e-3, 30e-3, 201))
@@ -159,6 +183,12 @@ def test_info_describes_a_simulation(command):
     assert facts["size_bytes"] is None
     assert (facts["n_bursts"], facts["burst_length"]) == (3, 2)
     assert facts["duration_s"] == pytest.approx(0.2 + 2 / 4e3)
+
+
+def test_info_tells_the_stagger(command):
+    url = "sim://disk?frames=1&pulses=4&stagger=3:4&mode=fast"
+    assert json.loads(command("info", url, "--json")[1])["stagger"] == [3, 4]
+    assert "4 kHz, intervals staggered 3:4" in command("info", url)[1]
 
 
 def test_the_fast_mode_has_no_channel_data_to_write(tmp_path):

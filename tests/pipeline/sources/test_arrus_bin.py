@@ -105,6 +105,14 @@ def test_virtual_sources_and_convex_probe(write: Write) -> None:
     assert acquisition.slow_time_rate_hz == pytest.approx(10e3 / 4)
 
 
+def test_staggered_pulses(write: Write, raw: np.ndarray) -> None:
+    recording = ArrusBinRecording(write(raw[:2], prototxt=None, n_repeats=None, stagger='"3:4"'))
+    assert (recording.acquisition.stagger, recording.acquisition.n_ensemble) == ((3, 4), 10)
+    for text, message in (("3/4", "no stagger; found '3/4'"), ("4:2", "without a common factor")):
+        with pytest.raises(TrueflowError, match=message):
+            ArrusBinRecording(write(raw[:2], prototxt=None, n_repeats=None, stagger=f'"{text}"'))
+
+
 @pytest.mark.parametrize("cut", [-1, 1, -2 * N_SAMPLES])
 def test_a_size_that_does_not_fit_names_both_sizes(write: Write, raw: np.ndarray, cut: int) -> None:
     content = raw.tobytes()

@@ -84,6 +84,43 @@ def test_uneven_slow_time_is_refused(steps: np.ndarray) -> None:
         order([A], steps.size + 1, steps)
 
 
+@pytest.mark.parametrize("ratio", [(3, 4), (2, 3), (15, 16), (9, 16)])
+@pytest.mark.parametrize("n_cycle", [1, 2])
+@pytest.mark.parametrize(
+    ("n_frames", "n_repeats", "gap_s", "burst"),
+    [(1, 12, 0.0, 12), (3, 8, 0.05, 8), (3, 8, None, 24), (16, 1, None, 16), (10, 4, 0.05, 4), (8, 2, None, 16)],
+)
+def test_alternating_intervals_are_staggered_pulses(
+    ratio: tuple[int, int], n_cycle: int, n_frames: int, n_repeats: int, gap_s: float | None, burst: int
+) -> None:
+    """With and without compounding, gaps between frames, float32 times."""
+    m, n = ratio
+    transmits = [A, B][:n_cycle] * n_repeats
+    short_s = 3e-4
+    pulses = np.arange(n_frames * n_repeats)
+    starts = (pulses // 2 * (m + n) / m + pulses % 2) * short_s
+    if gap_s is not None:
+        starts += pulses // n_repeats * gap_s
+    fired = (starts[:, None] + np.arange(n_cycle) * 1e-4).ravel()
+    found = order(transmits, n_frames, np.diff(fired).astype(np.float32))
+    assert found.stagger == ratio
+    assert found.burst_length == burst
+    assert found.prf_hz / n_cycle == pytest.approx(1 / short_s, rel=1e-4)
+    if gap_s:
+        expected = n_repeats // 2 * (m + n) / m * short_s + gap_s
+        assert found.burst_interval_s == pytest.approx(expected, rel=1e-4)
+
+
+def test_bursts_of_two_are_not_staggered() -> None:
+    found = order([A] * 2, 8, intervals(8, 2, 2.5 * STEP))
+    assert (found.stagger, found.burst_length) == (None, 2)
+
+
+def test_the_long_interval_first_is_refused() -> None:
+    with pytest.raises(TrueflowError, match="the short one first"):
+        order([A], 12, STEP * np.array([4, 3] * 5 + [4]) / 3)
+
+
 @pytest.mark.parametrize("bad", [0.0, -STEP, np.nan])
 def test_impossible_intervals_are_refused(bad: float) -> None:
     steps = intervals(4, 1)

@@ -1,51 +1,23 @@
-"""Tables of settings: dataclasses with ranges, filled from parsed TOML with every value checked."""
+"""Values of the config as TOML has them, held against the types of the settings."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import types
 import typing
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trueflow.pipeline.errors import TrueflowError, nearest
 
-__all__ = ["Section", "bounded", "parse_section"]
-
-
-def bounded(default: Any, low: float, high: float) -> Any:
-    """A setting with a range: what lies outside is a slip of the unit or the keyboard."""
-    return field(default=default, metadata={"range": (low, high)})
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One table of the config; refuses numbers that are not finite or out of their range."""
-
-    def __post_init__(self) -> None:
-        name = type(self).__name__.removesuffix("Config").lower()
-        for setting in dataclasses.fields(self):
-            value = getattr(self, setting.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                continue
-            low, high = setting.metadata.get("range", (-math.inf, math.inf))
-            if not math.isfinite(value) or not low <= value <= high:
-                raise TrueflowError(
-                    "out of range",
-                    where=f"config [{name}] {setting.name}",
-                    found=value,
-                    expected=f"{low:g} to {high:g}",
-                )
+__all__ = ["parse_section"]
 
 
 def parse_section(section: type[Any], table: dict[str, Any], *, where: str) -> Any:
-    """A section from one table.
+    """A section from its table.
 
     Raises
     ------
     TrueflowError
-        Unknown settings, wrong types, values out of range.
+        Unknown settings, answered with the nearest known one; values of another type.
     """
     hints = typing.get_type_hints(section)
     values = {}
