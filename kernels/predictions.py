@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FOLDS", "N_COHERENCES", "N_PHASES", "SlowTimeResponse", "ratio_table", "stagger_table", "sub_band_table"]
+__all__ = ["FOLDS", "N_COHERENCES", "N_PHASES", "SlowTimeResponse", "ratio_table", "sub_band_table"]
 
 FOLDS = np.arange(-3, 4)
 N_COHERENCES, N_PHASES = 8, 64  # bins of |R1| / R0 in [0, 1] and of the phase in [-1/2, 1/2] turns
 N_TURNS = 512
-TURN_STEPS = 256
 WIDTHS = np.concatenate([[0.01], np.linspace(0.03, 0.45, 22)])
 NOISE = 1e-3  # of the blood's power, so that what a filter takes away entirely still has a phase
 # A pixel's |R1| / R0 comes of one or two speckle grains, and a mask picks the lucky ones: it is drawn half-way to what
@@ -99,51 +98,6 @@ def sub_band_table(slow_time_filter: NDArray[np.float64], *, ratio: float) -> ND
             upper, lower = (response.r1_at(width, unwrapped * (1 + sign * ratio / 2)) for sign in (1.0, -1.0))
             product = upper * lower.conj()
             table[c, t] = product / np.maximum(np.abs(product), 1e-12)
-    return table
-
-
-def stagger_table(
-    slow_time_filter: NDArray[np.float64], *, times: NDArray[np.float64], pairs: NDArray[np.bool_]
-) -> NDArray[np.complex64]:
-    """Second phases of a longer pulse interval behind a clutter filter, unit length.
-
-    Parameters
-    ----------
-    slow_time_filter : (n, n) float64
-    times : (n,) float64
-        Of the pulses, in units of the shorter interval.
-    pairs : (n - 1,) bool
-        Which neighbours are the shorter interval apart.
-
-    Returns
-    -------
-    (N_COHERENCES, N_PHASES, 7) complex64
-        For folds of -3 to 3.
-    """
-    f = slow_time_filter
-    turns = np.arange(-4 * TURN_STEPS, 4 * TURN_STEPS + 1) / TURN_STEPS
-    distance, which = np.unique(np.subtract.outer(times, times).round(9), return_inverse=True)
-    decay = np.exp(-2 * np.pi**2 * np.outer(WIDTHS**2, distance**2))
-    waves = np.exp(2j * np.pi * np.outer(distance, turns))
-
-    def behind(matrix: NDArray[np.float64]) -> NDArray[np.complex128]:
-        sums = np.bincount(which.ravel(), weights=matrix.ravel())
-        return np.asarray((decay * sums) @ waves + NOISE * np.trace(matrix))
-
-    short, long = (behind(f[1:][p].T @ f[:-1][p] / p.sum()) for p in (pairs, ~pairs))
-    coherence = np.abs(short) / np.maximum(behind(f.T @ f / len(f)).real, 1e-12)
-    table = np.empty((N_COHERENCES, N_PHASES, len(FOLDS)), np.complex64)
-    for t, phase in enumerate((np.arange(N_PHASES) + 0.5) / N_PHASES - 0.5):
-        missed = np.abs((np.angle(short) / (2 * np.pi) - phase + 0.5) % 1 - 0.5)
-        for i, fold in enumerate(FOLDS):
-            near = slice(*np.searchsorted(turns, (phase + fold - 0.5, phase + fold + 0.5)))
-            best = near.start + missed[:, near].argmin(axis=1)
-            each = np.arange(len(WIDTHS))
-            for c in range(N_COHERENCES):
-                own = OWN_COHERENCE * (c + 0.5) / N_COHERENCES + COMMON_COHERENCE
-                width = int((np.abs(coherence[each, best] - own) + PHASE_WEIGHT * missed[each, best]).argmin())
-                value = long[width, best[width]]
-                table[c, t, i] = value / max(abs(value), 1e-12)
     return table
 
 

@@ -5,7 +5,7 @@ Labels, votes and merging are integers; the result is the same to the bit whatev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -70,25 +70,12 @@ class RegionUnwrapper:
     ) -> None:
         n_z, n_x = shape
         n_pixels = n_z * n_x
-        weights = weights or EvidenceWeights()
         self._device, self._shape = device, shape
         self._n_regions = min(max(64, n_pixels // 8), (1 << 20) - 1)
         self._n_slots = max(256, 1 << (n_pixels // 4 - 1).bit_length())
         make = source("region_merge").struct
         self._label = source("region_label").struct("LabelParams", n_x=n_x, n_z=n_z, max_regions=self._n_regions)
-        self._evidence = make(
-            "EvidenceParams",
-            range_penalty=weights.range_penalty,
-            merge_wall=weights.merge_wall,
-            merge_before=weights.merge_before,
-            merge_second=weights.merge_second,
-            merge_area=weights.merge_area,
-            anchor_wall=weights.anchor_wall,
-            anchor_before=weights.anchor_before,
-            anchor_second=weights.anchor_second,
-            merge_class=weights.merge_class,
-            anchor_class=weights.anchor_class,
-        )
+        self._evidence = make("EvidenceParams", **asdict(weights or EvidenceWeights()))
         self._votes = source("region_votes").struct(
             "VoteParams",
             n_x=n_x,
@@ -107,10 +94,10 @@ class RegionUnwrapper:
             for pairs, spare in ((COUNT_PAIRS, COUNT_SPARE), (COUNT_SPARE, COUNT_PAIRS))
         ]
         self._shared = _shared_launch(device, n_pixels)
-        self._paint = make("PaintParams", n_x=n_x, n_z=n_z)
+        self._paint = source("region_paint").struct("PaintParams", n_x=n_x, n_z=n_z)
         self._kernels = {
             name: device.kernel(stem, name)
-            for stem in ("region_label", "region_votes", "region_merge")
+            for stem in ("region_label", "region_votes", "region_merge", "region_paint")
             for name in source(stem).kernels
         }
         self._allocate(n_z, n_pixels)
@@ -258,6 +245,8 @@ class RegionUnwrapper:
         self._kernels["region_paint"](
             *pixels, self._paint, self._region, self._fold, self._confidence, self._counters, fold, confidence
         )
+        if not self._votes["has_borders"]:  # a pixel that follows its neighbours goes by continuity
+            return fold, confidence
         self._kernels["region_repair"](
             *pixels, self._paint, self._region, phase_turns, coherence, self._counters, fold, repaired
         )

@@ -45,7 +45,9 @@ class SubBands:
 
     def _plan(self, echo: IqEnsemble) -> None:
         steps = np.diff(self._grid.axis_0)
-        if self._config.lag != 1 or self._clutter.n_out < 3 or np.ptp(steps) > 1e-3 * steps.mean():
+        if self._config.lag != 1 or self._clutter.n_out < 3:
+            return
+        if steps.size == 0 or np.ptp(steps) > 1e-3 * steps.mean():
             return
         pair = design_sub_bands(self._device.download(echo.iq)[..., 0])
         if pair is None:
