@@ -41,8 +41,9 @@ class EvidenceWeights:
     anchor_wall: float = 0.05
     anchor_before: float = 0.05
     anchor_second: float = 0.3
-    merge_class: float = 0.1
-    anchor_class: float = 0.2
+    merge_class: float = 0.02
+    anchor_class: float = 0.05  # a classifier that errs errs for whole regions:
+    anchor_class_beside_second: float = 0.01  # beside a second phase it is heard less
 
 
 class RegionUnwrapper:
@@ -75,7 +76,11 @@ class RegionUnwrapper:
         self._n_slots = max(256, 1 << (n_pixels // 4 - 1).bit_length())
         make = source("region_merge").struct
         self._label = source("region_label").struct("LabelParams", n_x=n_x, n_z=n_z, max_regions=self._n_regions)
-        self._evidence = make("EvidenceParams", **asdict(weights or EvidenceWeights()))
+        values = asdict(weights or EvidenceWeights())
+        beside = {"anchor_class": values.pop("anchor_class_beside_second")}
+        self._evidence = {
+            False: make("EvidenceParams", **values), True: make("EvidenceParams", **{**values, **beside})
+        }  # fmt: skip
         self._votes = source("region_votes").struct(
             "VoteParams",
             n_x=n_x,
@@ -150,7 +155,7 @@ class RegionUnwrapper:
         """
         self._label_regions(phase_turns, coherence, mask)
         self._vote(phase_turns, coherence, second, before_turns, classes)
-        self._merge_regions()
+        self._merge_regions(beside_second=second is not None)
         return self._paint_pixels(phase_turns, coherence)
 
     def _label_regions(self, phase_turns: Any, coherence: Any, mask: Any) -> None:
@@ -210,11 +215,11 @@ class RegionUnwrapper:
             self._second = table, self._device.upload(_predictions(table))
         return phasor, self._second[1]
 
-    def _merge_regions(self) -> None:
+    def _merge_regions(self, *, beside_second: bool) -> None:
         kernel, shared, counters = self._kernels, self._shared, self._counters
         links, merged = (self._link, self._link_offset), (self._linked, self._best, self._merge_score)
         kernel["region_evidence"](
-            *shared, self._evidence, counters, self._sums, self._second_votes, self._history,
+            *shared, self._evidence[beside_second], counters, self._sums, self._second_votes, self._history,
             self._class_votes, self._merge_score, self._anchor_score, *links, self._best,
         )  # fmt: skip
         (table, spare), (params, next_params) = self._tables, self._rounds

@@ -10,11 +10,12 @@ from trueflow.kernels.device import Device, DeviceUnavailableError, get_device
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.clutter import Clutter
 from trueflow.pipeline.config import Config
-from trueflow.pipeline.dealias import Dealias
+from trueflow.pipeline.dealias import Dealias, FlowPhase
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import BmodeFrame, ColorFrame, DopplerFrame, RfPacket, Segmentation
 from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.segment import Segment, make_segment
 from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
 from trueflow.pipeline.stagger import Stagger, check_staggered, staggered_mask
 from trueflow.pipeline.sub_bands import SubBands
@@ -71,6 +72,8 @@ class ColorFlow:
                 self.device, acquisition, self.grid, demodulate=self._config.demodulate, beamform=self._config.beamform
             )
         self._plan_estimates()
+        self._segment: Segment | None = None
+        self._segment_planned = False
 
     def _plan_estimates(self) -> None:
         """Everything behind the beamformer."""
@@ -129,7 +132,7 @@ class ColorFlow:
         if self._second_phase is not None:
             doppler = replace(doppler, second=self._second_phase(iq, filtered, flow.mask))
         clock.lap("second_phase")
-        segmentation = self.segment(bmode, doppler)
+        segmentation = self.segment(bmode, doppler, flow)
         clock.lap("segment")
         velocity = self._dealias(doppler, segmentation, flow=flow)
         clock.lap("dealias")
@@ -140,9 +143,15 @@ class ColorFlow:
         """The settings in force; what "auto" stands for is known once a packet has been processed."""
         return replace(self._config, clutter=self._clutter.config)
 
-    def segment(self, bmode: BmodeFrame, doppler: DopplerFrame) -> Segmentation | None:
-        """No segmentation network yet: the dealiaser works without."""
-        return None
+    def segment(self, bmode: BmodeFrame, doppler: DopplerFrame, flow: FlowPhase) -> Segmentation | None:
+        """What the network makes of a frame; by default it is asked where there is no second phase."""
+        config = self._config.segment
+        if config.enabled == "off" or (config.enabled == "auto" and doppler.second is not None):
+            return None
+        if not self._segment_planned:
+            self._segment = make_segment(self.device, shape=self.grid.shape, config=config)
+            self._segment_planned = True
+        return None if self._segment is None else self._segment(bmode, doppler, flow)
 
 
 def open_device(device: str | Device, n_threads: int | None = None) -> Device:
