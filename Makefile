@@ -51,6 +51,10 @@ sanitize: environment $(SANITIZED_LIBRARY) ## run the kernels' tests with the ad
 	tests/sanitized.sh $(SANITIZED_LIBRARY) $(BIN)/python -m pytest tests/kernels -v --capture=sys \
 	  -p tests.kernels.exact_arrays --ignore=tests/kernels/nvrtc --ignore=tests/kernels/test_sanitizers.py $(PYTEST)
 
+.PHONY: screenshots
+screenshots: environment ## make the viewer's reference pictures and those of docs/viewer.md anew: look at them
+	TRUEFLOW_SCREENSHOTS=write $(BIN)/python -m pytest tests/viewer/test_screenshots.py tests/viewer/test_page.py
+
 .PHONY: nvrtc-table
 nvrtc-table: environment ## measure the GPU kernels' registers anew, into tests/kernels/nvrtc/resources.toml
 	$(BIN)/python -m tests.kernels.nvrtc.resources

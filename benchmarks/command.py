@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trueflow.benchmarks.dealias_command import dealias
+from trueflow.benchmarks.segmentation_command import segmentation
 from trueflow.benchmarks.simulation_command import simulation
+from trueflow.benchmarks.viewer_command import viewer
 from trueflow.pipeline.cli.common import progress_bar
 
 if TYPE_CHECKING:
@@ -260,4 +262,6 @@ def _show(title: str, table: Table) -> None:
 
 
 bench.add_command(dealias)
+bench.add_command(segmentation)
 bench.add_command(simulation)
+bench.add_command(viewer)

@@ -1,18 +1,27 @@
 """Launch shapes. A block is the unit of work of a CPU thread and of a GPU multiprocessor, so its best size differs.
 
-The figures beside each entry are what decided it (2 cores, AVX-512, `femoral`); the GPU column follows from occupancy
-and coalescing and has not been measured.
+The figures beside each CPU entry are what decided it (2 cores, AVX-512, `femoral`). The GPU column follows from
+occupancy and coalescing (docs/gpu.md) and has not been measured: `make gpu-check` measures it.
 """
 
 from __future__ import annotations
 
 from trueflow.kernels.device import Device
 
-__all__ = ["blocks", "pixel_launch"]
+__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "pixel_launch"]
 
 # Pixels per block of the one-pixel-a-thread kernels. CPU: 1024 pixels are tens of microseconds of work, far above the
-# cost of taking a block. GPU: 256 threads, the usual choice for kernels without shared memory.
+# cost of taking a block. GPU: 256 threads divide every multiprocessor's limit (1024 on sm_75, 1536 on sm_86 and sm_87,
+# 2048 on sm_90), and up to 64 registers a thread, which no kernel passes, leave room for four such blocks.
 PIXEL_BLOCK = {"cpu": 1024, "cuda": 256}
+
+# Slow-time samples per thread on a GPU, by the least compute capability it holds for.
+CUDA_PACKET_WIDTH = {70: 1}
+
+# What CUDA allows, the same from sm_70 on.
+MOST_BLOCKS = (2**31 - 1, 65535, 65535)
+MOST_THREADS = (1024, 1024, 64)
+MOST_THREADS_PER_BLOCK = 1024
 
 
 def blocks(size: int, block: int) -> int:
@@ -24,3 +33,26 @@ def pixel_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], t
     """Grid and block for one thread per pixel."""
     block = PIXEL_BLOCK[device.name]
     return (blocks(n_pixels, block), 1, 1), (block, 1, 1)
+
+
+def cuda_packet_width(compute_capability: int) -> int:
+    """Slow-time samples that one thread carries on a GPU (75 for sm_75)."""
+    return CUDA_PACKET_WIDTH[max(c for c in CUDA_PACKET_WIDTH if c <= max(compute_capability, min(CUDA_PACKET_WIDTH)))]
+
+
+def check_cuda_launch(name: str, grid: tuple[int, int, int], block: tuple[int, int, int]) -> None:
+    """Refuses what CUDA would refuse with an error that names neither kernel nor limit.
+
+    Raises
+    ------
+    ValueError
+    """
+    for axis, n_blocks, most_blocks, n_threads, most_threads in zip(
+        "xyz", grid, MOST_BLOCKS, block, MOST_THREADS, strict=True
+    ):
+        if not 1 <= n_blocks <= most_blocks:
+            raise ValueError(f"{name}: {n_blocks} blocks along {axis}, expected 1 to {most_blocks}")
+        if not 1 <= n_threads <= most_threads:
+            raise ValueError(f"{name}: {n_threads} threads a block along {axis}, expected 1 to {most_threads}")
+    if block[0] * block[1] * block[2] > MOST_THREADS_PER_BLOCK:
+        raise ValueError(f"{name}: blocks of {block} threads, expected {MOST_THREADS_PER_BLOCK} in all at most")

@@ -1,12 +1,25 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and the device they compute on."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from trueflow.kernels import Device
+from trueflow.pipeline import chain
+
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=["cpu", "emulated", "cuda"],
+        default="cpu",
+        help="where kernels run: the CPU; a GPU; or, emulated, the GPU's text and launches thread by thread on the CPU",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +28,24 @@ def recordings() -> Path:
     if not RECORDINGS.is_dir():
         pytest.skip("the recordings (../shared/data) are not on this machine")
     return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def computing_device(request: pytest.FixtureRequest) -> Device:
+    """A device of NumPy arrays whose kernels run where `--device` says."""
+    from .cuda.mirror import open_test_device
+
+    return open_test_device(request.config.getoption("--device"))
+
+
+@pytest.fixture(autouse=True)
+def _chains_compute_there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains that name no device, or the CPU, compute where `--device` says."""
+    if request.config.getoption("--device") == "cpu":
+        return
+    device, usual = request.getfixturevalue("computing_device"), chain.get_device
+
+    def get_device(name: str = "cpu", **options: Any) -> Device:
+        return device if name == "cpu" else usual(name, **options)
+
+    monkeypatch.setattr(chain, "get_device", get_device)

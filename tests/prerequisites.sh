@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Checks for what cannot be had from the Python package index: Python with venv, and a C++ compiler. Root on Debian or
-# Ubuntu (a container, say) gets it installed; everybody else is told the command. Exit code 2: something is missing.
+# Checks for what cannot be had from the Python package index: Python with venv, a C++ compiler, and for the viewer's
+# tests OpenGL, a virtual display and a hand on it. Root on Debian or Ubuntu (a container, say) gets it installed;
+# everybody else is told the command. Exit code 2: something is missing that nothing goes without.
 # Usage: prerequisites.sh [PYTHON]
 set -eu
 python=${1:-python3}
-missing=() packages=()
+missing=() packages=() wanting=() comforts=()
 
 good_python() { "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 good_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
@@ -38,13 +39,31 @@ look() {
   [ ${#missing[@]} -eq 0 ]
 }
 
-look && exit 0
+# What only the viewer's tests need: without it they are skipped.
+look_for_viewer() {
+  wanting=() comforts=()
+  libraries=$(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null || true)
+  for pair in libGL.so.1:libgl1 libEGL.so.1:libegl1 libEGL_mesa.so.0:libegl-mesa0 libGLX_mesa.so.0:libglx-mesa0; do
+    case "$libraries" in *"${pair%%:*}"*) ;; *) wanting+=("${pair%%:*}") comforts+=("${pair##*:}") ;; esac
+  done
+  if ! command -v Xvfb >/dev/null; then wanting+=(Xvfb) comforts+=(xvfb xauth libgl1-mesa-dri); fi
+  if ! command -v xdotool >/dev/null; then wanting+=(xdotool) comforts+=(xdotool); fi
+  [ ${#wanting[@]} -eq 0 ]
+}
+
+look && look_for_viewer && exit 0
+look || true
+look_for_viewer || true
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "Installing ${packages[*]}"
+  echo "Installing ${packages[*]} ${comforts[*]}"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >/dev/null
-  look && exit 0
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" "${comforts[@]}" \
+    </dev/null >/dev/null || true
 fi
+if ! look_for_viewer; then
+  echo "The viewer's tests will be skipped without ${wanting[*]}: apt-get install ${comforts[*]}" >&2
+fi
+look && exit 0
 {
   echo "Trueflow needs what is not on this machine:"
   printf '  %s\n' "${missing[@]}"

@@ -19,8 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: ("module:attribute", what it d
     "demo": ("trueflow.pipeline.cli.demo:demo", "Simulate a heartbeat and show what dealiasing does: movie, picture."),
     "info": ("trueflow.pipeline.cli.info:info", "Show what a recording holds."),
     "replay": ("trueflow.pipeline.cli.replay:replay", "Turn a recording into color Doppler: data, picture, movie."),
+    "view": ("trueflow.pipeline.cli.view:view", "Show a recording in a window, with everything at hand."),
     "simulate": ("trueflow.pipeline.cli.simulate:simulate", "Simulate a scan with known truth, as a recording."),
     "doctor": ("trueflow.pipeline.cli.doctor:doctor", "Show what this machine offers and what is missing."),
+    "train": ("trueflow.pipeline.cli.train:train", "Train the segmentation network from nothing."),
     "bench": ("trueflow.benchmarks.command:bench", "Measure speed: per stage, end to end, side by side with others."),
 }
 

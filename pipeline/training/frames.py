@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from trueflow.pipeline.config import Config, GridConfig
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket, Stamp
 from trueflow.pipeline.geometry import make_grid
+from trueflow.pipeline.output import write_errors
 from trueflow.pipeline.sim.options import Options
 from trueflow.pipeline.sim.recording import SimRecording, view_of
 from trueflow.pipeline.sources.base import Truth
@@ -29,7 +31,7 @@ BURSTS_PER_SCENE = 4
 TRIED_BURSTS = 3  # for each one taken, the one with the fastest flow: most of a cycle is diastole
 CHANNEL_SHARE = 0.08  # of scenes whose channel RF is simulated and beamformed: fifty times the work
 ATTEMPTS = 30
-UNAFRAID = Config().override(["dealias.name=none", "dealias.previous_frame=off"])
+WITHOUT_FOLDS = Config().override(["dealias.name=none", "dealias.previous_frame=off"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +84,8 @@ def frame_arrays(frame: ColorFrame, truth: Truth, device: Device) -> dict[str, N
     }
 
 
-def simulate_scene(seed: int, index: int, device: Device) -> SceneFrames:
-    """Scene number `index` of a set, drawn, simulated and taken through the chain.
+def simulate_scene(seed: int, index: int, device: Device, families: Sequence[str] = TRAINED) -> SceneFrames:
+    """Scene number `index` of a set, drawn, simulated and taken through the chain; families take turns.
 
     Raises
     ------
@@ -91,19 +93,16 @@ def simulate_scene(seed: int, index: int, device: Device) -> SceneFrames:
         No scene that can be simulated in many attempts.
     """
     random = np.random.default_rng([seed, index])
-    family = TRAINED[index % len(TRAINED)]
+    family = families[index % len(families)]
     for _ in range(ATTEMPTS):
-        try:
-            recording = _recording(family, random, device)
-            return _frames_of(family, recording, random, device)
-        except TrueflowError:  # vessels that overlap, blood that travels too far
-            continue
+        with contextlib.suppress(TrueflowError):  # vessels that overlap, blood that travels too far
+            return _frames_of(family, _recording(family, random, device), random, device)
     raise TrueflowError("no scene could be simulated", where=f"training scene {index}", found=f"{ATTEMPTS} attempts")
 
 
 def _recording(family: str, random: np.random.Generator, device: Device) -> SimRecording:
     options = Options(
-        peak=f"{random.choice([-1, 1]) * np.exp(random.uniform(np.log(0.5), np.log(5.0))):.3f}vN",
+        peak=f"{random.choice([-1, 1]) * np.exp(random.uniform(np.log(0.7), np.log(5.2))):.3f}vN",
         frames=64,
         fps=12.0,
         pulses=int(np.exp(random.uniform(np.log(6), np.log(33)))),
@@ -121,14 +120,14 @@ def _recording(family: str, random: np.random.Generator, device: Device) -> SimR
 
 
 def _frames_of(family: str, recording: SimRecording, random: np.random.Generator, device: Device) -> SceneFrames:
-    flow = ColorFlow(recording.acquisition, UNAFRAID, grid=recording.grid, device=device)
+    flow = ColorFlow(recording.acquisition, WITHOUT_FOLDS, grid=recording.grid, device=device)
     n, n_bursts = recording.burst_length, recording.options.frames
     collected: dict[str, list[NDArray[Any]]] = {}
     wanted = BURSTS_PER_SCENE if recording.options.mode == "fast" else 2
     for tried in random.permutation(n_bursts)[: wanted * TRIED_BURSTS].reshape(wanted, -1):
         truths = [recording.truth(b * n, (b + 1) * n, flow.grid) for b in tried]
         best = int(np.argmax([np.abs(t.velocity_m_s[t.mask]).max(initial=0.0) for t in truths]))
-        burst = int(tried[best]) if random.random() < 0.7 else int(tried[0])
+        burst = int(tried[best]) if random.random() < 0.8 else int(tried[0])
         truth = truths[best] if burst == int(tried[best]) else truths[0]
         frame = flow(RfPacket(recording.read(burst * n, (burst + 1) * n), Stamp(burst)))
         for name, array in frame_arrays(frame, truth, device).items():
@@ -143,15 +142,20 @@ def make_frames(
     n_scenes: int,
     seed: int,
     device: Device,
+    families: Sequence[str] = TRAINED,
     advance: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
-    """The files of a set of scenes; what is in the folder already is kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for index in range(n_scenes):
-        path = folder / f"{seed}-{index:05d}-{TRAINED[index % len(TRAINED)]}.npz"
-        if not path.exists():
-            simulate_scene(seed, index, device).save(path)
-        paths.append(path)
-        advance(index + 1, n_scenes)
-    return paths
+) -> None:
+    """The files of a set of scenes; those that are in the folder already are kept.
+
+    Raises
+    ------
+    TrueflowError
+        The folder cannot be written.
+    """
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for index in range(n_scenes):
+            path = folder / f"{seed}-{index:05d}-{families[index % len(families)]}.npz"
+            if not path.exists():
+                simulate_scene(seed, index, device, families).save(path)
+            advance(index + 1, n_scenes)

@@ -15,6 +15,7 @@ from trueflow.kernels.velocity import (
     FlowMask,
     PhaseCoherence,
     Unfold,
+    UnwrappedTurns,
     flow_mask_reference,
     fold_steps,
     phase_coherence_reference,
@@ -101,3 +102,11 @@ def test_folds_beyond_the_table_are_clipped(device):
     zeros, mask = np.zeros((1, 4), np.float32), np.ones((1, 4), bool)
     Unfold(device, shape=(1, 4), nyquist_velocity_m_s=1.0)(zeros, mask, fold)
     np.testing.assert_array_equal(fold, [[-16, -16, 16, 16]])
+
+
+def test_the_unwrapped_phase_is_phase_and_fold_and_not_a_number_outside_the_mask(device, rng):
+    phase = rng.uniform(-0.5, 0.5, SHAPE).astype(np.float32)
+    fold, mask = rng.integers(-16, 17, SHAPE).astype(np.int8), rng.random(SHAPE) < 0.5
+    turns = UnwrappedTurns(device, shape=SHAPE)(phase, mask, fold)
+    assert turns.dtype == np.float32
+    np.testing.assert_array_equal(turns, np.where(mask, phase + fold.astype(np.float32), np.float32(np.nan)))

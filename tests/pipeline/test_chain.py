@@ -26,10 +26,23 @@ def test_velocity_of_rising_points_is_positive_and_right(acquisition, fraction):
     assert abs(np.median(v.velocity_m_s[v.mask]) - truth) < 0.05 * acquisition.nyquist_velocity_m_s()
 
 
-def test_faster_than_nyquist_wraps(acquisition):
+def test_faster_than_nyquist_wraps_without_a_dealiaser(acquisition):
     v_n = acquisition.nyquist_velocity_m_s()
-    frame = ColorFlow(acquisition, PLAIN)(RfPacket(moving_points(acquisition, 1.4 * v_n), Stamp(0)))
-    assert np.median(frame.velocity.velocity_m_s[frame.velocity.mask]) == pytest.approx(-0.6 * v_n, abs=0.05 * v_n)
+    flow = ColorFlow(acquisition, PLAIN.override(["dealias.name=none"]))
+    v = flow(RfPacket(moving_points(acquisition, 1.4 * v_n), Stamp(0))).velocity
+    assert np.median(v.velocity_m_s[v.mask]) == pytest.approx(-0.6 * v_n, abs=0.05 * v_n)
+
+
+@pytest.mark.parametrize("fraction", [1.4, -1.4, 2.2, -3.1])
+def test_faster_than_nyquist_is_told_from_the_echo_s_two_sub_bands(acquisition, fraction):
+    """All points rise alike: no slow rim says which fold it is, and no neighbour."""
+    v_n = acquisition.nyquist_velocity_m_s()
+    packet = RfPacket(moving_points(acquisition, fraction * v_n), Stamp(0))
+    v = ColorFlow(acquisition, PLAIN)(packet).velocity
+    assert np.median(v.velocity_m_s[v.mask]) == pytest.approx(fraction * v_n, rel=0.05)
+    deaf = ColorFlow(acquisition, PLAIN.override(["dealias.second_phase=false"]))(packet)
+    assert deaf.doppler.second is None
+    assert abs(np.median(deaf.velocity.velocity_m_s[v.mask])) < v_n
 
 
 def test_compounded_transmits_share_the_slow_time_rate(acquisition):
@@ -138,6 +151,15 @@ def test_beamformed_iq_enters_at_the_clutter_filter(acquisition):
         ColorFlow(beamformed)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1)])
+def test_images_of_one_row_or_column_run(acquisition, shape):
+    grid = ImageGrid.cartesian(np.arange(shape[1]) * 1e-4, 5e-3 + np.arange(shape[0]) * 1e-4)
+    flow = ColorFlow(replace(acquisition, sample_kind="beamformed"), PLAIN, grid=grid)
+    iq = np.exp(0.8j * np.arange(8))[:, None, None] * np.ones((8, *shape))
+    velocity = flow(RfPacket(iq.astype(np.complex64), Stamp(0))).velocity
+    np.testing.assert_allclose(velocity.velocity_m_s, acquisition.nyquist_velocity_m_s() * 0.8 / np.pi, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -172,7 +194,9 @@ def test_an_unknown_device_is_refused(acquisition):
 
 def test_timings_name_every_stage(acquisition):
     frame = ColorFlow(acquisition, PLAIN)(RfPacket(moving_points(acquisition, 0.05), Stamp(0)))
-    assert list(frame.timings_s) == ["beamform", "bmode", "clutter", "doppler", "segment", "dealias"]
+    assert list(frame.timings_s) == [
+        "beamform", "bmode", "clutter", "doppler", "flow", "second_phase", "segment", "dealias",
+    ]  # fmt: skip
 
 
 def test_the_user_may_know_the_recording_better_than_its_file(acquisition):

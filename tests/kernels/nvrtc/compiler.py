@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -22,6 +24,8 @@ PACKET_WIDTHS = (1, 2, 4)
 # As ptxas reports each kernel; the first line comes again for every function the kernel calls out of line.
 _ENTRY = re.compile(r"Compiling entry function '(\w+)'")
 _LOCAL = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_PTX_ENTRY = re.compile(r"\.entry (\w+)\((.*?)\)", re.DOTALL)
+_PTX_PARAMETER = re.compile(r"\.param (?:\.align (\d+) )?\.(\w+)(?: \.ptr[^\n]*?)? \w+(?:\[(\d+)\])?")
 _REGISTERS = re.compile(r"Used (\d+) registers")
 
 
@@ -45,6 +49,15 @@ class Compilation:
     kernels: dict[str, Resources]
     warnings: tuple[str, ...]
     cubin_bytes: int
+
+
+@dataclass(frozen=True)
+class PtxParameter:
+    """A kernel's parameter as its PTX declares it."""
+
+    type: str
+    alignment: int
+    bytes: int
 
 
 def kernel_files() -> list[Path]:
@@ -78,32 +91,65 @@ def _library(wheel: str) -> ctypes.CDLL:
 def compile_text(
     text: str, *, architecture: int, packet_width: int = 1, wheel: str = CUDA_12, file_name: str = "kernel.cu"
 ) -> Compilation:
-    """Compile CUDA C++ for one architecture (75 for sm_75).
+    """Compile CUDA C++ for one architecture (75 for sm_75), with the options that the device and CuPy give.
 
     Raises
     ------
     CompilationError
         With NVRTC's log.
     """
+    options = [f"-DPACKET_WIDTH={packet_width}", f"-arch=sm_{architecture}", "--ptxas-options=-v"]
+    with _compiled(text, options, wheel, file_name) as (nvrtc, program, log):
+        cubin = _product(nvrtc, program, "CUBIN")
+    warnings = tuple(line for line in log.splitlines() if "warning" in line and "are deprecated" not in line)
+    return Compilation(_resources(log), warnings, len(cubin))
+
+
+def ptx_parameters(text: str, *, packet_width: int = 1, wheel: str = CUDA_12) -> dict[str, list[PtxParameter]]:
+    """Parameters of every kernel of a text, by name, from its PTX."""
+    options = [f"-DPACKET_WIDTH={packet_width}", "-arch=compute_75"]
+    with _compiled(text, options, wheel, "kernel.cu") as (nvrtc, program, _):
+        ptx = _product(nvrtc, program, "PTX").decode()
+    found = {}
+    for name, declarations in _PTX_ENTRY.findall(ptx):
+        found[name] = [
+            PtxParameter(kind, int(alignment or size(kind)), int(count or 1) * size(kind))
+            for alignment, kind, count in _PTX_PARAMETER.findall(declarations)
+        ]
+    return found
+
+
+def size(ptx_type: str) -> int:
+    """Bytes of a PTX type such as u64."""
+    return int(ptx_type[1:]) // 8
+
+
+@contextmanager
+def _compiled(
+    text: str, options: list[str], wheel: str, file_name: str
+) -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p, str]]:
     nvrtc = _library(wheel)
     program = ctypes.c_void_p()
     _check(nvrtc, nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), file_name.encode(), 0, None, None))
     try:
-        options = [
-            "-std=c++17", f"-I{KERNELS}", f"-DPACKET_WIDTH={packet_width}", f"-arch=sm_{architecture}",
-            "--ptxas-options=-v",
-        ]
-        array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-        status = nvrtc.nvrtcCompileProgram(program, len(options), array)
+        all_options = ["-std=c++17", f"-I{KERNELS}", "-ftz=true", *options]
+        array = (ctypes.c_char_p * len(all_options))(*(option.encode() for option in all_options))
+        status = nvrtc.nvrtcCompileProgram(program, len(all_options), array)
         log = _text(nvrtc, program)
         if status != 0:
             raise CompilationError(log)
-        size = ctypes.c_size_t()
-        _check(nvrtc, nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size)))
+        yield nvrtc, program, log
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    warnings = tuple(line for line in log.splitlines() if "warning" in line and "are deprecated" not in line)
-    return Compilation(_resources(log), warnings, size.value)
+
+
+def _product(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, kind: str) -> bytes:
+    """The CUBIN or the PTX, whole."""
+    length = ctypes.c_size_t()
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{kind}Size")(program, ctypes.byref(length)))
+    data = ctypes.create_string_buffer(length.value)
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{kind}")(program, data))
+    return data.raw
 
 
 def compile_file(path: Path, *, architecture: int, packet_width: int = 1, wheel: str = CUDA_12) -> Compilation:
