@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trueflow.benchmarks.cases import Case
 from trueflow.benchmarks.timing import Budget, Timing, interleave
@@ -16,7 +16,7 @@ from trueflow.pipeline.stages import Beamform
 
 __all__ = ["ROWS", "ChainResult", "ChainRunner", "run_chain"]
 
-STAGES = ("upload", "demodulate", "das", "bmode", "clutter", "doppler", "dealias")
+STAGES = ("upload", "demodulate", "das", "bmode", "clutter", "doppler", "flow", "second_phase", "segment", "dealias")
 ROWS = (*STAGES, "rf_to_dealias_input", "end_to_end")
 N_PACKETS = 4  # 17 MB of samples: more than the caches near a core hold
 
@@ -95,8 +95,15 @@ class ChainRunner:
         lap("clutter")
         doppler = flow._persistence(flow._doppler(filtered))
         lap("doppler")
+        phase = flow._dealias.flow(doppler)
+        lap("flow")
+        if flow._second_phase is not None:
+            doppler = replace(doppler, second=flow._second_phase(iq, filtered, phase.mask))
+        lap("second_phase")
         laps["rf_to_dealias_input"] = last - began
-        flow._dealias(doppler, flow.segment(bmode, doppler))
+        segmentation = flow.segment(bmode, doppler, phase)
+        lap("segment")
+        flow._dealias(doppler, segmentation, flow=phase)
         lap("dealias")
         return laps
 

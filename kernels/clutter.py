@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
-from trueflow.kernels.launch import blocks
+from trueflow.kernels.launch import blocks, fitted_tile
 from trueflow.kernels.slow_time import SlowTimeFilter
 
 __all__ = ["MatrixFilter", "SvdFilter", "matrix_reference", "svd_reference"]
@@ -35,8 +35,9 @@ class _Matrix:
             n_out_padded=self.n_padded,
             is_complex=int(is_complex),
         )
-        tile = TILE[device.name]
-        self._grid, self._block = (blocks(n_pixels, tile), 1, 1), (self.n_padded // width, tile, 1)
+        lanes = self.n_padded // width
+        (tile,) = fitted_tile(device, (TILE[device.name],), lanes)
+        self._grid, self._block = (blocks(n_pixels, tile), 1, 1), (lanes, tile, 1)
         self._kernel = device.kernel("clutter", "slow_time_matrix", packet_width=width)
 
     def upload(self, matrix: NDArray[np.float64]) -> Any:
@@ -112,7 +113,9 @@ class SvdFilter:
             "GramParams", n_pixels=n_pixels, n_ensemble=n_ensemble, n_padded=padded, run=run
         )
         self._partial = device.empty((blocks(n_pixels, run), n_ensemble, padded), np.complex64)
-        self._grid, self._block = (1, 1, len(self._partial)), (padded // width, n_ensemble, 1)
+        lanes = padded // width
+        (rows,) = fitted_tile(device, (n_ensemble,), lanes)
+        self._grid, self._block = (1, blocks(n_ensemble, rows), len(self._partial)), (lanes, rows, 1)
         self._gram = device.kernel("clutter", "gram", packet_width=width)
         self._matrix = _Matrix(device, n_pixels=n_pixels, n_in=n_ensemble, n_state=0, n_out=n_ensemble, is_complex=True)
         self._columns = device.zeros((2, n_ensemble, self._matrix.n_padded), np.complex64)

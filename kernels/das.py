@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
-from trueflow.kernels.launch import blocks, pixel_launch
+from trueflow.kernels.launch import blocks, fitted_tile, pixel_launch
 
 __all__ = ["DelayAndSum", "ReceiveWindow", "Waves", "reference"]
 
@@ -126,7 +126,7 @@ class DelayAndSum:
         aperture(
             *pixel_launch(device, n_x * n_z), self._params, self._x, self._z, self._elements, self._range, self._scale
         )
-        columns, depths = TILE[device.name]
+        columns, depths = fitted_tile(device, TILE[device.name], n_padded // width)
         self._grid = (blocks(n_x, columns), blocks(n_z, depths), 1)
         self._block = (n_padded // width, columns, depths)
         self._das = device.kernel("das", "das", packet_width=width)

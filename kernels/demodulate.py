@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from trueflow.kernels.device import Device, source
-from trueflow.kernels.launch import blocks
+from trueflow.kernels.launch import blocks, fitted_tile
 
 __all__ = ["BandFilter", "Demodulator", "design_band_filter", "reference"]
 
@@ -18,8 +18,10 @@ STOPBAND_DB = 50.0  # quantisation noise of 12-bit data, and enough that the ima
 SAMPLES_PER_BAND = 1.6  # IQ rate over bandwidth: linear interpolation in delay-and-sum wants some oversampling
 MAX_TAPS = 255
 
-# Interleaved rows and IQ samples per block; 64 IQ samples of a channel stay in the first-level cache on the CPU.
+# IQ samples per block; 64 of a channel stay in the first-level cache on the CPU. GPU: with 16 pulses 128 threads.
 TILE = {"cpu": 64, "cuda": 8}
+# Interleaved samples per block. GPU: one a thread, neighbours read neighbouring samples.
+INTERLEAVE_TILE = {"cpu": 64, "cuda": 128}
 RUN = {"cpu": 32, "cuda": 1}  # INTERLEAVE_RUN of demodulate.cu
 
 
@@ -171,7 +173,7 @@ class Demodulator:
         """
         _, n_channels, n_samples = self._shape
         samples = samples.reshape(self._shape)
-        tile = TILE[self.device.name]
+        tile = INTERLEAVE_TILE[self.device.name]
         self._interleave(
             (1, blocks(n_samples, tile), n_channels),
             (1, tile // RUN[self.device.name], 1),
@@ -181,9 +183,11 @@ class Demodulator:
         )
         if self._demodulate is None:
             return self._scratch
+        lanes = self.n_padded // self._width
+        (tile,) = fitted_tile(self.device, (TILE[self.device.name],), lanes)
         self._demodulate(
             (1, blocks(self.n_iq_samples, tile), n_channels),
-            (self.n_padded // self._width, tile, 1),
+            (lanes, tile, 1),
             self._params,
             self._taps,
             self._turns,

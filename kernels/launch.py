@@ -6,9 +6,11 @@ occupancy and coalescing (docs/gpu.md) and has not been measured: `make gpu-chec
 
 from __future__ import annotations
 
+import math
+
 from trueflow.kernels.device import Device
 
-__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "pixel_launch"]
+__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "fitted_tile", "pixel_launch"]
 
 # Pixels per block of the one-pixel-a-thread kernels. CPU: 1024 pixels are tens of microseconds of work, far above the
 # cost of taking a block. GPU: 256 threads divide every multiprocessor's limit (1024 on sm_75, 1536 on sm_86 and sm_87,
@@ -33,6 +35,20 @@ def pixel_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], t
     """Grid and block for one thread per pixel."""
     block = PIXEL_BLOCK[device.name]
     return (blocks(n_pixels, block), 1, 1), (block, 1, 1)
+
+
+def fitted_tile(device: Device, tile: tuple[int, ...], lanes: int) -> tuple[int, ...]:
+    """A block's places where each takes `lanes` threads: on a GPU the longest side is halved until the block fits.
+
+    Long ensembles would otherwise pass the 1024 threads of a block (100 pulses, one a thread, times 16 pixels).
+    """
+    if device.name == "cpu":
+        return tile
+    sides = list(tile)
+    while lanes * math.prod(sides) > PIXEL_BLOCK[device.name] and max(sides) > 1:
+        longest = sides.index(max(sides))
+        sides[longest] = (sides[longest] + 1) // 2
+    return tuple(sides)
 
 
 def cuda_packet_width(compute_capability: int) -> int:
