@@ -55,7 +55,7 @@ def test_chain_times_every_stage_for_every_thread_count(tmp_path):
 def test_the_sum_of_the_stages_is_the_time_to_the_dealias_input(tmp_path):
     _, document = run(tmp_path, "chain", "--case", "femoral", "--set", "grid.n_x=32")
     times = {r["row"]: r["timing"]["p50_s"] for r in document["results"]}
-    parts = sum(times[row] for row in ("demodulate", "das", "bmode", "clutter", "doppler"))
+    parts = sum(times[row] for row in ("demodulate", "das", "bmode", "clutter", "doppler", "flow", "second_phase"))
     assert times["rf_to_dealias_input"] == pytest.approx(parts, rel=0.05, abs=5e-5)
 
 
