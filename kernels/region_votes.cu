@@ -3,8 +3,8 @@
 // Border of pixels i and j (right or below, of different regions): the phase should step by the local slope
 // g = arg(sum over 3 x 3 of conj(z) z[+1]); d = phase_j - phase_i - g misses that by m = round(d) whole turns, so
 // fold_j - fold_i = -m, with weight a_i a_j (1 - 2 |d - m|). Slopes, not smoothed phases: smoothing kills thin strips. Where
-// the neighbour is no flow, the next flow pixel within 5 votes with weight over distance: this bridges dropouts and the rings
-// where a clutter filter takes away velocities at multiples of 2 v_N.
+// the neighbour is no flow, the next flow pixel within BRIDGE votes, the less the further it is: this bridges dropouts and
+// the rings where a clutter filter takes away velocities at multiples of 2 v_N.
 // Wall: a pixel beside a long run without flow is at a vessel's wall, where flow is slow: it votes for fold 0.
 //
 // Threads: run of VOTE_RUN pixels of a row; sums are kept while the region stays the same, then added atomically.
@@ -44,7 +44,7 @@ TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2
     const int other = pixel + t * (d_row * p.n_x + d_column), theirs = region[other];
     if (theirs < 0) continue;
     if (theirs == mine) return;
-    float slope = 0.f, weight = 2.f / static_cast<float>(t);
+    float slope = 0.f, weight = 4.f / static_cast<float>(t * t);
     // A small step has no fold in it whatever the slope: that spares most borders the window.
     const float apart = phase[other] - phase[pixel];
     if (t == 1 && fabsf(apart - static_cast<float>(nearest_int(apart))) > SMALL_STEP) {

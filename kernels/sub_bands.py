@@ -70,8 +70,9 @@ def design_sub_bands(iq: NDArray[np.complex64]) -> SubBandFilter | None:
         return None
     m = np.arange(-half, half + 1)
     taps = np.exp(-0.5 * (2 * np.pi * width * m) ** 2) * np.exp(2j * np.pi * offset * m)
+    heard = np.where(spectrum > 0, power, 0.0)  # not smoothed: that would widen it, and the bands' distance with it
     upper, lower = (
-        np.average(frequency, weights=spectrum * np.exp(-(((frequency - sign * offset) / width) ** 2)))
+        np.average(frequency, weights=heard * np.exp(-(((frequency - sign * offset) / width) ** 2)))
         for sign in (1, -1)
     )
     return SubBandFilter(taps / np.abs(taps).sum(), carrier, float(upper - lower))

@@ -126,7 +126,7 @@ The int8 file has symmetric Q/DQ pairs and weights per channel; biases and the l
 plug, narrow, curved, bifurcation, carotid, stenosis, chamber, cropped, disk): turned, shifted, scaled and perfused in
 other ways; peaks of 0.7 to 5.2 v_N, 6 to 32 pulses, 4 to 26 dB, bandwidths of 15 to 60 %, f-numbers of 1 to 2.4,
 steering within 16 degrees, PRF of 2.5 to 8 kHz, tissue 15 to 42 dB above blood, at rest or moving. Most frames come
-from the beamformed-domain simulation, one scene in twelve from simulated channel RF through the beamformer; all went
+from the beamformed-domain simulation, one scene in fifteen from simulated channel RF through the beamformer; all went
 through the chain of this package. Training saw {n_seen} variations of them ({epochs} epochs of {steps} batches of
 {batch}): zoom, mirrors, negated flow, artificial aliasing, gains, noise, clutter residue, second phase left out.
 

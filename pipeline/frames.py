@@ -91,7 +91,7 @@ class SecondPhase:
     Parameters
     ----------
     phasor : (n_z, n_x) complex64
-        Its length, at most 1, says how much it can be trusted.
+        Its length, about 1 at most, says how much it can be trusted.
     table : (8, 64, 7) complex64
         What it should be, by coherence and phase of R1, for folds of -3 to 3 (`kernels.predictions`). The same object
         from frame to frame.

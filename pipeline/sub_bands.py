@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device
 from trueflow.kernels.predictions import sub_band_table
@@ -21,7 +22,7 @@ LEAST_RATIO = 0.04  # df / f0: with less, neighbouring folds are 14 degrees apar
 
 
 class SubBands:
-    """Second phases of a stream; planned with its first packet, whose axial spectrum places the bands.
+    """Second phases of a stream; planned with the first packet that is not silent: its axial spectrum places the bands.
 
     Nothing is said (None) where echoes are too narrow-banded, depths unevenly spaced, or the lag is not 1.
     """
@@ -37,19 +38,22 @@ class SubBands:
     def __call__(self, echo: IqEnsemble, flow: IqEnsemble, mask: Any = None) -> SecondPhase | None:
         """Second phase of one ensemble, before and after the clutter filter; where there is a mask, in it only."""
         if not self._planned:
-            self._plan(echo)
+            first = self._device.download(echo.iq)[..., 0]
+            if not first.any():  # the probe in air, say: the next packet may tell more
+                return None
+            self._plan(first)
             self._planned = True
         if self._phase is None:
             return None
         return SecondPhase(self._phase(flow.iq, mask), self._table)
 
-    def _plan(self, echo: IqEnsemble) -> None:
+    def _plan(self, echo: NDArray[np.complex64]) -> None:
         steps = np.diff(self._grid.axis_0)
         if self._config.lag != 1 or self._clutter.n_out < 3:
             return
         if steps.size == 0 or np.ptp(steps) > 1e-3 * steps.mean():
             return
-        pair = design_sub_bands(self._device.download(echo.iq)[..., 0])
+        pair = design_sub_bands(echo)
         if pair is None:
             return
         a = self._acquisition

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trueflow.kernels import Device
-from trueflow.pipeline import chain
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -43,6 +43,7 @@ def _chains_compute_there(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     """Chains that name no device, or the CPU, compute where `--device` says."""
     if request.config.getoption("--device") == "cpu":
         return
+    chain = import_module("trueflow.pipeline.chain")  # not for the kernels' tests: they need no other packages
     device, usual = request.getfixturevalue("computing_device"), chain.get_device
 
     def get_device(name: str = "cpu", **options: Any) -> Device:

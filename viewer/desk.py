@@ -147,7 +147,8 @@ class Desk:
         if self.frozen:
             return wall_filter
         latency_s = self.meter.latency_s()
-        parts = [f"{self.meter.rate_hz(now_s):.0f} frames/s"]
+        rate_hz = self.meter.rate_hz(now_s)
+        parts = [f"{rate_hz:.0f} frames/s" if rate_hz >= 10 else f"{rate_hz:.1f} frames/s"]
         if latency_s is not None:
             parts.append(f"latency {latency_s * 1e3:.0f} ms")
         parts.append(f"dropped {self.slot.n_dropped}")

@@ -1,4 +1,4 @@
-"""Frame rate, latency and what they are made of, over the last second."""
+"""Frame rate and latency over the last two seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 __all__ = ["Meter"]
 
-WINDOW_S = 1.0
+WINDOW_S = 2.0
 
 
 class Meter:
@@ -26,6 +26,11 @@ class Meter:
         if len(self._shown) < 2:
             return float(len(self._shown))
         return (len(self._shown) - 1) / max(self._shown[-1][0] - self._shown[0][0], 1e-6)
+
+    @property
+    def n_counted(self) -> int:
+        """Frames within the window."""
+        return len(self._shown)
 
     def latency_s(self) -> float | None:
         """Median, from a packet in memory to its image on the screen."""

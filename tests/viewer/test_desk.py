@@ -79,11 +79,12 @@ def test_the_cine_buffer_plays_at_the_pace_of_the_recording() -> None:
     assert cine.index == 0
 
 
-def test_the_meter_counts_what_was_shown_in_the_last_second() -> None:
+def test_the_meter_counts_what_was_shown_in_the_last_two_seconds() -> None:
     meter = Meter()
-    for number in range(61):
+    for number in range(91):
         meter.count(number / 30, 0.05 + 0.001 * (number % 3))
-    assert meter.rate_hz(2.0) == pytest.approx(30.0)
+    assert meter.rate_hz(3.0) == pytest.approx(30.0)
+    assert meter.n_counted == 61
     assert meter.latency_s() == pytest.approx(0.051)
     assert meter.rate_hz(10.0) == 0.0
 
