@@ -79,7 +79,7 @@ def test_pictures_of_the_page_are_made(hand: Callable[..., Any], display: str, t
     user.keys("2", "Tab", "o")
     user.pump(1.0)
     layout = user.window.scene.layout(user.desk.showing(0.0), SIZE)
-    user.move(*layout.panels[1].pixels(x_m - 9e-3, z_m - 8e-3))
+    user.move(*layout.panels[1].pixels(x_m + 14e-3, z_m + 8e-3))
     user.pump(5.0)
     screen = ImageGrab.grab(xdisplay=display).crop((0, 0, *SIZE))
     screen.save(DOCS / "pictures" / "viewer_controls.png", optimize=True)
