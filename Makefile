@@ -26,6 +26,9 @@ SANITIZED := build/sanitize
 SANITIZED_LEVEL := $(if $(filter x86_64,$(shell uname -m)),x86-64-v3,generic)
 SANITIZED_LIBRARY := $(SANITIZED)/trueflow_$(SANITIZED_LEVEL).so
 
+AARCH64 := build/aarch64
+AARCH64_LIBRARY := $(AARCH64)/trueflow_generic.so
+
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +57,28 @@ sanitize: environment $(SANITIZED_LIBRARY) ## run the kernels' tests with the ad
 .PHONY: screenshots
 screenshots: environment ## make the viewer's reference pictures and those of docs/viewer.md anew: look at them
 	TRUEFLOW_SCREENSHOTS=write $(BIN)/python -m pytest tests/viewer/test_screenshots.py tests/viewer/test_page.py
+
+.PHONY: emulate
+emulate: environment ## run the kernels' tests on the GPU's text and launches, thread by thread on the CPU
+	$(BIN)/python -m pytest tests/kernels --device emulated --ignore=tests/kernels/nvrtc \
+	  --ignore=tests/kernels/test_sanitizers.py $(PYTEST)
+
+.PHONY: gpu-check
+gpu-check: environment ## on a machine with an NVIDIA GPU: test and time everything there, write build/gpu-check/report.md
+	@$(BIN)/python -m trueflow.benchmarks.gpu_check
+
+.PHONY: gpu-model
+gpu-model: environment ## predict the kernels' times on GPUs anew, into docs/gpu.md
+	$(PIP) nvidia-cuda-nvdisasm
+	$(BIN)/python -m trueflow.benchmarks.gpu_page
+
+.PHONY: aarch64
+aarch64: environment $(AARCH64_LIBRARY) $(AARCH64)/python/made ## build the CPU library for aarch64, test it under qemu
+	tests/aarch64/run.sh $(AARCH64)/python $(AARCH64_LIBRARY) -q --ignore=tests/kernels/test_predictions.py $(PYTEST)
+
+.PHONY: aarch64-wheels
+aarch64-wheels: environment ## look whether everything installs from wheels on an aarch64 host
+	$(BIN)/python tests/aarch64/wheels.py
 
 .PHONY: nvrtc-table
 nvrtc-table: environment ## measure the GPU kernels' registers anew, into tests/kernels/nvrtc/resources.toml
@@ -101,4 +126,17 @@ $(SANITIZED_LIBRARY): $(CPU_SOURCES) $(BUILT)
 	PATH="$(BIN):$$PATH" cmake -S . -B $(SANITIZED) -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Release \
 	  -DCMAKE_CXX_COMPILER=g++ -DTRUEFLOW_SANITIZE=ON -DTRUEFLOW_LEVELS=$(SANITIZED_LEVEL)
 	PATH="$(BIN):$$PATH" cmake --build $(SANITIZED) -- --quiet
+	touch $@
+
+$(AARCH64_LIBRARY): $(CPU_SOURCES) $(BUILT)
+	@tests/aarch64/tools.sh
+	@echo "Building the CPU library for aarch64"
+	PATH="$(BIN):$$PATH" cmake -S . -B $(AARCH64) -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
+	PATH="$(BIN):$$PATH" cmake --build $(AARCH64) -- --quiet
+	touch $@
+
+$(AARCH64)/python/made: tests/aarch64/python.sh $(MADE)
+	@tests/aarch64/tools.sh
+	tests/aarch64/python.sh $(AARCH64)/python $(BIN)/python
 	touch $@

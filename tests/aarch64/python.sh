@@ -2,7 +2,7 @@
 # A Python for aarch64 with what the kernels' tests need, to be run by qemu-aarch64; the machine's own packages stay as
 # they are. Debian or Ubuntu. Usage: python.sh FOLDER HOST_PYTHON
 set -euo pipefail
-folder=$(realpath -m "$1") host=$2
+folder=$(realpath -m "$1") host=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 
 mkdir -p "$folder"/{lists/partial,cache/archives/partial,debs,root}
 touch "$folder/status"

@@ -20,7 +20,8 @@ else:
     import tomli as tomllib
 
 PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
-EXTRAS = ("cuda", "cuda13", "tensorrt-rtx", "viewer")
+# The TensorRT extras are left out: their packages are recipes (sdists) that fetch the libraries when installed.
+EXTRAS = ("cuda", "cuda13", "viewer")
 # JetPack 6 is Ubuntu 22.04, glibc 2.35; a wheel for an older glibc serves as well.
 PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 36)))
 

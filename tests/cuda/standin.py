@@ -334,6 +334,7 @@ def standin(world: World) -> Any:
             "cuda.UnownedMemory", lambda ptr, size, owner, device_id=-1: SimpleNamespace(ptr=ptr, owner=owner)
         ),
         Device=made("cuda.Device", lambda device: _Gpu(world)),
+        get_elapsed_time=made("cuda.get_elapsed_time", lambda start_event, end_event: 0.5),
         alloc_pinned_memory=made("cuda.alloc_pinned_memory", _pinned),
         using_allocator=made("cuda.using_allocator", lambda allocator: _using(world, allocator)),
         runtime=SimpleNamespace(

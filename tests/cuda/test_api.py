@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trueflow.benchmarks.cases import Case
+from trueflow.benchmarks.gpu_kernels import TimedDevice, kernel_times
 from trueflow.kernels.autocorrelate import Blend
 from trueflow.kernels.cuda_setup import DeviceError
 from trueflow.pipeline import ColorFlow, Config
@@ -39,7 +41,14 @@ def life(open_cuda: Any, acquisition: Any, packets: Any) -> list[Any]:  # noqa: 
     graph = device.capture(lambda a, b: blend(device.upload(a), device.upload(b), *before))
     for _ in range(3):
         graph(r0, r1)
+    timed = TimedDevice()
+    (row,) = (r for r in kernel_times(case(acquisition, packets), timed, frames=1) if r["kernel"] == "das.das")
+    assert (row["launches"], row["median_us"]) == (1, 500.0)
     return calls + world.calls
+
+
+def case(acquisition: Any, packets: Any) -> Case:  # noqa: F811
+    return Case("tiny", "", acquisition, Config(), packets[0].samples)
 
 
 def test_every_call_of_a_devices_life_binds(cupy, open_cuda, acquisition, packets):  # noqa: F811
