@@ -39,7 +39,7 @@ TF_KERNEL(region_clear, const int* __restrict__ counters, int* __restrict__ regi
 TF_INLINE float trust_before(const int* counters) {
   const float agreement = static_cast<float>(counters[COUNT_AGREEMENT]) /
                           static_cast<float>(AGREEMENT_UNIT * max(1, counters[COUNT_BEFORE]));
-  return min(max((agreement - 0.6f) / 0.25f, 0.f), 1.f);
+  return min(max((agreement - 0.5f) / 0.25f, 0.f), 1.f);
 }
 
 // How far a classifier can be believed: fully from one wrap in seven in which it is right, on balance; few wraps prove

@@ -98,12 +98,13 @@ def test_sequences_differ_in_scene_speed_and_frame_rate():
 
 
 def test_the_previous_frame_replaces_what_is_switched_off(tmp_path):
-    """Plug flow has no slow layer that tells its absolute fold, but it was unaliased a moment ago."""
+    """Without a second phase a quarter of this flow is wrong; it was unaliased a moment ago."""
     device = get_device("cpu", n_threads=2)
-    sequence = FlowSequence("plug", 3.0, 100)
+    sequence = FlowSequence("femoral", 3.0, 100)
     wrong = {r.setting: r.tally.wrong_fold_rate for r in run_sequences([sequence], folder=tmp_path, device=device)}
     assert set(wrong) == set(SETTINGS)
-    assert wrong["continuity and previous frame"] < wrong["continuity alone"] - 0.3
+    assert wrong["continuity alone"] > 0.1
+    assert wrong["continuity and previous frame"] < 0.02
     (kept,) = tmp_path.iterdir()
     made = kept.stat().st_mtime_ns
     run_sequences([sequence], folder=tmp_path, device=device)

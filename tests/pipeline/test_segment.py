@@ -75,7 +75,7 @@ def test_off_is_off():
 
 def test_auto_goes_on_without_the_runtime_and_says_so(caplog):
     with mock.patch.dict(sys.modules, {"openvino": None}), caplog.at_level(logging.WARNING):
-        assert make_segment(get_device("cpu"), shape=SHAPE, config=SegmentConfig()) is None
+        assert make_segment(get_device("cpu"), shape=SHAPE, config=SegmentConfig(enabled="auto")) is None
     assert "without the segmentation network" in caplog.text
     assert "[segment]" in caplog.text
 
@@ -87,7 +87,7 @@ def test_on_does_not_go_on_without_the_runtime(network):
 
 
 def test_a_network_that_was_named_is_used_or_missed(tmp_path: Path):
-    config = SegmentConfig(network=str(tmp_path / "mine.onnx"))
+    config = SegmentConfig(enabled="auto", network=str(tmp_path / "mine.onnx"))
     with pytest.raises(TrueflowError, match=r"config \[segment\]: the network .*mine\.onnx cannot be read"):
         make_segment(get_device("cpu"), shape=SHAPE, config=config)
 
