@@ -70,7 +70,7 @@ gpu-check: environment ## on a machine with an NVIDIA GPU: test and time everyth
 .PHONY: gpu-model
 gpu-model: environment ## predict the kernels' times on GPUs anew, into docs/gpu.md
 	$(PIP) nvidia-cuda-nvdisasm
-	$(BIN)/python -m trueflow.benchmarks.gpu_page
+	$(BIN)/python -m tests.kernels.nvrtc.page
 
 .PHONY: aarch64
 aarch64: environment $(AARCH64_LIBRARY) $(AARCH64)/python/made ## build the CPU library for aarch64, test it under qemu

@@ -13,7 +13,7 @@ from trueflow.kernels.slow_time import SlowTimeFilter
 
 __all__ = ["MatrixFilter", "SvdFilter", "matrix_reference", "svd_reference"]
 
-TILE = {"cpu": 512, "cuda": 16}  # pixels per block
+TILE = {"cpu": 512, "cuda": 64}  # pixels per block; on a GPU fewer where that makes more than 256 threads
 GRAM_RUN = {"cpu": 2048, "cuda": 128}  # pixels per partial sum
 
 

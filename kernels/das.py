@@ -14,8 +14,8 @@ from trueflow.kernels.launch import blocks, fitted_tile, pixel_launch
 __all__ = ["DelayAndSum", "ReceiveWindow", "Waves", "reference"]
 
 # Tile of a block (columns, depths). CPU: a tile's part of one channel is 4 kB, of all channels within the second-level
-# cache. GPU: with 16 packets of one sample, 256 threads.
-TILE = {"cpu": (8, 32), "cuda": (8, 2)}
+# cache. GPU: what makes blocks of 256 threads with the pulses; neighbours share the lines they read.
+TILE = {"cpu": (8, 32), "cuda": (8, 16)}
 CHUNK = 16  # DAS_CHUNK of das.cu on the CPU: element tables are padded by it
 
 

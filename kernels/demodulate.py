@@ -18,8 +18,8 @@ STOPBAND_DB = 50.0  # quantisation noise of 12-bit data, and enough that the ima
 SAMPLES_PER_BAND = 1.6  # IQ rate over bandwidth: linear interpolation in delay-and-sum wants some oversampling
 MAX_TAPS = 255
 
-# IQ samples per block; 64 of a channel stay in the first-level cache on the CPU. GPU: with 16 pulses 128 threads.
-TILE = {"cpu": 64, "cuda": 8}
+# IQ samples per block; 64 of a channel stay in the first-level cache on the CPU. GPU: at most 256 threads.
+TILE = {"cpu": 64, "cuda": 64}
 # Interleaved samples per block. GPU: one a thread, neighbours read neighbouring samples.
 INTERLEAVE_TILE = {"cpu": 64, "cuda": 128}
 RUN = {"cpu": 32, "cuda": 1}  # INTERLEAVE_RUN of demodulate.cu

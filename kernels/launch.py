@@ -17,8 +17,13 @@ __all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "fitted_tile", "p
 # 2048 on sm_90), and up to 64 registers a thread, which no kernel passes, leave room for four such blocks.
 PIXEL_BLOCK = {"cpu": 1024, "cuda": 256}
 
-# Slow-time samples per thread on a GPU, by the least compute capability it holds for.
-CUDA_PACKET_WIDTH = {70: 1}
+# Slow-time samples per thread on a GPU, from the compute capability on. Delay-and-sum decides: what a thread does for
+# an element (distance, weight, rotation) it does once for all its pulses, so that it executes 160, 86, 48 instructions
+# an element and pulse with packets of 1, 2, 4 (sm_75); but neighbouring threads then read 16 or 32 bytes apart, and
+# the first-level cache, which gives 64 bytes a clock on sm_75 and 128 later, has 2 or 4 times the sectors to deliver.
+# Clocks a multiprocessor takes for a pixel and element of 16 pulses, the larger of the two: sm_75 20, 11, 16; sm_87
+# and sm_90 20, 11, 8. Predicted (docs/gpu.md), not measured.
+CUDA_PACKET_WIDTH = {70: 2, 80: 4}
 
 # What CUDA allows, the same from sm_70 on.
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from trueflow.kernels.cuda_setup import DRIVER_ADVICE, missing
 from trueflow.kernels.library import describe
 
 __all__ = ["Fact", "facts"]
@@ -51,6 +52,7 @@ def facts() -> list[Fact]:
         _gpu(),
         _package("CuPy", ("cupy-cuda13x", "cupy-cuda12x", "cupy"), "cupy", 'pip install "trueflow[cuda]"'),
         _nvrtc(),
+        _cuda_device(),
         _package(
             "TensorRT",
             ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-rtx"),
@@ -96,7 +98,7 @@ def _cpu_library() -> Fact:
 
 def _gpu() -> Fact:
     """The driver's own answer, asked through its library."""
-    advice = "an NVIDIA GPU with its driver; trueflow runs on the CPU without"
+    advice = f"an NVIDIA GPU and {DRIVER_ADVICE}; trueflow runs on the CPU without"
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -130,6 +132,14 @@ def _nvrtc() -> Fact:
     )
     system = None if fact.ok else ctypes.util.find_library("nvrtc")
     return Fact(fact.name, True, system) if system else fact
+
+
+def _cuda_device() -> Fact:
+    """Whether `--device cuda` works, by the device's own account."""
+    lacking = [line.partition(": ") for line in missing()]
+    if not lacking:
+        return Fact("--device cuda", True, "usable; `make gpu-check` tests it")
+    return Fact("--device cuda", False, f"needs {'; '.join(p[0] for p in lacking)}", "; ".join(p[2] for p in lacking))
 
 
 def _gl() -> Fact:

@@ -25,7 +25,7 @@ class EmulatedDevice(CpuDevice):
 
     name = "cuda"
 
-    def __init__(self, compute_capability: int = 75) -> None:
+    def __init__(self, compute_capability: int) -> None:
         super().__init__()
         self.packet_widths = (cuda_packet_width(compute_capability),)  # type: ignore[misc]
 
@@ -88,4 +88,4 @@ def open_test_device(name: str) -> Device:
     """The device that `--device` names: cpu, emulated or cuda."""
     if name == "cpu":
         return CpuDevice(n_threads=2)
-    return EmulatedDevice() if name == "emulated" else MirrorDevice(CudaDevice())
+    return EmulatedDevice(87) if name == "emulated" else MirrorDevice(CudaDevice())

@@ -114,3 +114,22 @@ def test_without_a_gpu_cupys_own_errors_are_those_we_translate(cupy):
 
     with pytest.raises(DeviceError, match=r"asking for memory: cudaError"), our_errors(cupy, "asking for memory"):
         cupy.empty(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs"),
+    [
+        ("Device", (), {}),
+        ("Device.set_current", (), {}),
+        ("GraphicsResource.from_gl_buffer", (1,), {"flags": "write_discard"}),
+        ("GraphicsResource.map", (), {"stream": None}),
+    ],
+)
+def test_cuda_core_takes_the_calls_that_share_opengls_buffers(name, args, kwargs):
+    core = pytest.importorskip("cuda.core", reason="cuda.core is not installed: its own surface cannot be asked")
+    check_call(core, name, args, kwargs)
+    assert hasattr(core.Buffer, "handle")
+    with pytest.raises(ApiError):
+        check_call(core, f"{name}s", args, kwargs)
+    with pytest.raises(ApiError):
+        check_call(core, name, args, {**kwargs, "misspelt": 1})

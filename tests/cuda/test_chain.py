@@ -82,10 +82,10 @@ def check_same(got: dict[str, Any], want: dict[str, Any]) -> None:
     assert np.abs(got["confidence"] - want["confidence"])[both].mean() < 5e-3
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_the_chain_gives_what_the_cpu_gives(open_cuda, acquisition, packets, name):
+@pytest.mark.parametrize(("name", "capability"), [*((name, "75") for name in CONFIGS), ("default", "87")])
+def test_the_chain_gives_what_the_cpu_gives(open_cuda, acquisition, packets, name, capability):
     config = Config().override(list(CONFIGS[name]))
-    device, _ = open_cuda()
+    device, _ = open_cuda(World(capability=capability))
     on_cpu, on_cuda = ColorFlow(acquisition, config), ColorFlow(acquisition, config, device=device)
     for packet in packets[:3]:
         packet = replace(packet, stamp=replace(packet.stamp, continuous=packet.stamp.index > 0))

@@ -100,9 +100,16 @@ def compile_text(
     """
     options = [f"-DPACKET_WIDTH={packet_width}", f"-arch=sm_{architecture}", "--ptxas-options=-v"]
     with _compiled(text, options, wheel, file_name) as (nvrtc, program, log):
-        cubin = _product(nvrtc, program, "CUBIN")
+        machine_code = _product(nvrtc, program, "CUBIN")
     warnings = tuple(line for line in log.splitlines() if "warning" in line and "are deprecated" not in line)
-    return Compilation(_resources(log), warnings, len(cubin))
+    return Compilation(_resources(log), warnings, len(machine_code))
+
+
+def cubin(text: str, *, architecture: int, packet_width: int = 1) -> bytes:
+    """The machine code of a text, an ELF file."""
+    options = [f"-DPACKET_WIDTH={packet_width}", f"-arch=sm_{architecture}"]
+    with _compiled(text, options, CUDA_12, "kernel.cu") as (nvrtc, program, _):
+        return _product(nvrtc, program, "CUBIN")
 
 
 def ptx_parameters(text: str, *, packet_width: int = 1, wheel: str = CUDA_12) -> dict[str, list[PtxParameter]]:
