@@ -172,8 +172,9 @@ class SegmentConfig(Section):
 
     It is off by default: it does not reach its goals yet. "auto" asks it where there is no second phase, beside which
     it was found to add little; where its runtime is not installed it leaves it out and says so in the log. "on" asks it
-    always, and is an error there. The engine follows the device unless it is named: OpenVINO on the CPU, TensorRT on CUDA. `network` is the path of an ONNX file
-    to be used in place of the shipped one, whose precision then is what the file says.
+    always, and is an error there. The engine follows the device unless it is named: OpenVINO on the CPU, TensorRT on
+    CUDA. `network` is the path of an ONNX file to be used in place of the shipped one, whose precision then is what the
+    file says.
     """
 
     enabled: Literal["auto", "on", "off"] = "off"
