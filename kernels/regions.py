@@ -30,7 +30,8 @@ SecondPhase = tuple[Any, NDArray[np.complex64]]
 class EvidenceWeights:
     """What each kind of evidence is worth, per pixel, in units of a border vote.
 
-    The merging weights are small: borders decide there. The anchor's decide a group's absolute fold.
+    While merging, what a region knows of itself counts up to `merge_area` pixels of it: beyond, borders decide. The
+    anchor's weights decide a group's absolute fold; folds beyond +-2 are penalised in both.
     """
 
     range_penalty: float = 0.05
