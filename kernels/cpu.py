@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,7 @@ class CpuDevice(Device):
         self.n_threads = n_threads or len(os.sched_getaffinity(0))
         self._library = load_library()
         self._blocks: dict[int, list[NDArray[np.uint8]]] = {}
+        self._waiting = threading.local()
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """An uninitialised, 64-byte aligned, C-ordered array."""
@@ -70,6 +74,27 @@ class CpuDevice(Device):
     def synchronize(self) -> None:
         """Nothing to wait for: launches return when they are done."""
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Launches within run at its end, in one call: the threads are woken once, and Python is not between them."""
+        if getattr(self._waiting, "launches", None) is not None:
+            yield
+            return
+        self._waiting.launches = launches = []
+        try:
+            yield
+        finally:
+            self._waiting.launches = None
+        self._run(*launches)
+
+    def _run(self, *launches: _Bound) -> None:
+        waiting = getattr(self._waiting, "launches", None)
+        if waiting is not None:
+            waiting.extend(launches)
+        elif launches:
+            places = (ctypes.c_void_p * len(launches))(*map(ctypes.addressof, launches))
+            self._library.tf_launch(places, len(launches), self.n_threads)
+
 
 class _Lease:
     """Lends a block to NumPy; the block goes back to its pool with the last array that looks at it."""
@@ -97,21 +122,28 @@ class _CpuKernel(Kernel):
         symbol = name if packet_width is None else f"{name}_w{packet_width}"
         self._device = device
         self._function = ctypes.cast(getattr(device._library, symbol), ctypes.c_void_p)
-        self._tf_launch = device._library.tf_launch
 
     def _launch(self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None:
+        self._bind(grid, block, arguments)()
+
+    def _bind(
+        self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]
+    ) -> Callable[[], None]:
         count = len(arguments)
-        pointers = (ctypes.c_void_p * count)()
-        values = (ctypes.c_void_p * count)()
+        addresses = [argument.ctypes.data for argument in arguments]
+        pointers = (ctypes.c_void_p * count)(*addresses)
         base, step = ctypes.addressof(pointers), ctypes.sizeof(ctypes.c_void_p)
-        for i, (argument, parameter) in enumerate(zip(arguments, self.parameters, strict=True)):
-            address = argument.ctypes.data
+        for i, parameter in enumerate(self.parameters):
             if parameter.pointer:  # the kernel takes the pointer by value: hand over where it is stored
-                pointers[i] = address
-                values[i] = base + i * step
-            else:
-                values[i] = address
-        shape = (ctypes.c_uint32 * 6)(*grid, *block)
-        self._tf_launch(
-            self._function, ctypes.addressof(shape), ctypes.addressof(shape) + 12, values, self._device.n_threads
-        )
+                addresses[i] = base + i * step
+        values = (ctypes.c_void_p * count)(*addresses)
+        bound = _Bound(self._function, (ctypes.c_uint32 * 6)(*grid, *block), ctypes.addressof(values))
+        bound.kept = arguments, pointers, values
+        return partial(self._device._run, bound)
+
+
+class _Bound(ctypes.Structure):
+    """A launch as launcher.cpp knows it, and what it points at."""
+
+    _fields_ = (("kernel", ctypes.c_void_p), ("shape", ctypes.c_uint32 * 6), ("arguments", ctypes.c_void_p))
+    kept: object

@@ -7,7 +7,9 @@ unasked.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,6 +60,14 @@ class Device(ABC):
     def synchronize(self) -> None:
         """Wait until everything launched so far is done."""
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is launched within may run at its end, in the same order: no result can be read before.
+
+        Where a launch costs the host more than a small kernel takes, this is how to launch many.
+        """
+        yield
+
     def zeros(self, shape: int | Sequence[int], dtype: DTypeLike) -> Any:
         """A zeroed C-ordered array on the device."""
         array = self.empty(shape, dtype)
@@ -92,9 +102,19 @@ class Kernel(ABC):
 
     def __call__(self, grid: tuple[int, int, int], block: tuple[int, int, int], *arguments: Any) -> None:
         """Launch over grid x block threads; arguments as in the kernel's source, scalars included."""
+        self.bind(grid, block, *arguments)()
+
+    def bind(self, grid: tuple[int, int, int], block: tuple[int, int, int], *arguments: Any) -> Callable[[], None]:
+        """The same launch as a function to call again and again: arguments are checked here, once."""
         if len(arguments) != len(self.parameters):
             raise TypeError(f"{self.name} takes {len(self.parameters)} arguments, got {len(arguments)}")
-        self._launch(grid, block, [_checked(a, p, self.name) for a, p in zip(arguments, self.parameters, strict=True)])
+        checked = [_checked(a, p, self.name) for a, p in zip(arguments, self.parameters, strict=True)]
+        return self._bind(grid, block, checked)
+
+    def _bind(
+        self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]
+    ) -> Callable[[], None]:
+        return partial(self._launch, grid, block, arguments)
 
     @abstractmethod
     def _launch(self, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None: ...

@@ -12,8 +12,9 @@
 #define __restrict__ __restrict
 #define TF_INLINE static inline __attribute__((always_inline))
 
+// Signed: the compiler may then take it that indices never wrap round, without which no loop over threads vectorises.
 struct dim3 {
-  unsigned x, y, z;
+  int x, y, z;
 };
 struct alignas(8) float2 {
   float x, y;
@@ -57,32 +58,40 @@ TF_INLINE unsigned long long atomicCAS(unsigned long long* address, unsigned lon
   __atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
   return expected;
 }
-TF_INLINE int atomic_read(const int* address) { return __atomic_load_n(address, __ATOMIC_RELAXED); }
+template <class T>
+TF_INLINE T atomic_read(const T* address) {
+  return __atomic_load_n(address, __ATOMIC_RELAXED);
+}
 
 // What the launcher (launcher.cpp) hands to a kernel: its share of the grid's blocks, in x-fastest order.
 struct BlockRange {
   dim3 grid, block;
-  uint32_t begin, end;
+  int begin, end;
 };
 
 namespace trueflow {
 
-template <auto Body, class... Args, size_t... I>
-TF_INLINE void run_blocks(const BlockRange& range, void** arguments, void (*)(dim3, dim3, dim3, dim3, Args...),
-                          std::index_sequence<I...>) {
+// Arguments by value: in memory they could change with every store of the kernel's, and nothing would vectorise.
+template <auto Body, class... Args>
+TF_INLINE void run_blocks(const BlockRange& range, const Args... arguments) {
   const dim3 grid = range.grid, block = range.block;
-  for (uint32_t linear = range.begin; linear < range.end; ++linear) {
+  for (int linear = range.begin, end = range.end; linear < end; ++linear) {
     const dim3 blocks = {linear % grid.x, linear / grid.x % grid.y, linear / grid.x / grid.y};
-    for (unsigned z = 0; z < block.z; ++z)
-      for (unsigned y = 0; y < block.y; ++y)
-        for (unsigned x = 0; x < block.x; ++x)
-          Body(blocks, dim3{x, y, z}, block, grid, *static_cast<std::remove_reference_t<Args>*>(arguments[I])...);
+    for (int z = 0; z < block.z; ++z)
+      for (int y = 0; y < block.y; ++y)
+        for (int x = 0; x < block.x; ++x) Body(blocks, dim3{x, y, z}, block, grid, arguments...);
   }
+}
+
+template <auto Body, class... Args, size_t... I>
+TF_INLINE void run_with(const BlockRange& range, void** arguments, void (*)(dim3, dim3, dim3, dim3, Args...),
+                        std::index_sequence<I...>) {
+  run_blocks<Body>(range, *static_cast<std::remove_reference_t<Args>*>(arguments[I])...);
 }
 
 template <auto Body, class... Args>
 TF_INLINE void run(const BlockRange& range, void** arguments, void (*body)(dim3, dim3, dim3, dim3, Args...)) {
-  run_blocks<Body>(range, arguments, body, std::index_sequence_for<Args...>{});
+  run_with<Body>(range, arguments, body, std::index_sequence_for<Args...>{});
 }
 
 }  // namespace trueflow
@@ -103,3 +112,9 @@ TF_INLINE void run(const BlockRange& range, void** arguments, void (*body)(dim3,
 // A kernel on packets is compiled once per packet width; the width is part of its symbol: das_w16.
 #define TF_PACKET_KERNEL(name, ...) \
   TF_HOST_KERNEL(TF_JOIN(TF_JOIN(name, _w), PACKET_WIDTH), TF_JOIN(name, _thread), __VA_ARGS__)
+
+// See kernel.cuh. A host's block is one thread, which takes its section in a plain loop: that vectorises.
+#define TF_EACH(i, count)                                                                                  \
+  for (int tf_count = (count), tf_section = (tf_count + gridDim.x - 1) / gridDim.x, i = blockIdx.x * tf_section, \
+           tf_end = min(tf_count, i + tf_section);                                                         \
+       i < tf_end; ++i)

@@ -8,7 +8,17 @@
 #define TF_KERNEL(name, ...) extern "C" __global__ void name(__VA_ARGS__)
 #define TF_PACKET_KERNEL TF_KERNEL
 // A read that another thread's atomic may be changing.
-TF_INLINE int atomic_read(const int* address) { return *static_cast<const volatile int*>(address); }
+template <class T>
+TF_INLINE T atomic_read(const T* address) {
+  return *static_cast<const volatile T*>(address);
+}
+// Every i below a count, shared out among the blocks of a launch of any size: each block takes a section, its threads
+// neighbouring places of it in turn. The count may be one that only the device knows. On a CPU: blocks of one thread.
+#define TF_EACH(i, count)                                                                                      \
+  for (int tf_count = (count), tf_blocks = static_cast<int>(gridDim.x),                                        \
+           tf_section = (tf_count + tf_blocks - 1) / tf_blocks, tf_begin = static_cast<int>(blockIdx.x) * tf_section, \
+           i = tf_begin + static_cast<int>(threadIdx.x), tf_end = min(tf_count, tf_begin + tf_section);        \
+       i < tf_end; i += static_cast<int>(blockDim.x))
 #else
 #include "host.hpp"
 #endif

@@ -10,7 +10,7 @@ import math
 
 from trueflow.kernels.device import Device
 
-__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "fitted_tile", "pixel_launch"]
+__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "each_launch", "fitted_tile", "pixel_launch"]
 
 # Pixels per block of the one-pixel-a-thread kernels. CPU: 1024 pixels are tens of microseconds of work, far above the
 # cost of taking a block. GPU: 256 threads divide every multiprocessor's limit (1024 on sm_75, 1536 on sm_86 and sm_87,
@@ -40,6 +40,12 @@ def pixel_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], t
     """Grid and block for one thread per pixel."""
     block = PIXEL_BLOCK[device.name]
     return (blocks(n_pixels, block), 1, 1), (block, 1, 1)
+
+
+def each_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Grid and block of a kernel that shares out its pixels itself (TF_EACH): as above, but one thread a block on a CPU."""
+    grid, block = pixel_launch(device, n_pixels)
+    return grid, (1, 1, 1) if device.name == "cpu" else block
 
 
 def fitted_tile(device: Device, tile: tuple[int, ...], lanes: int) -> tuple[int, ...]:

@@ -1,8 +1,10 @@
-// Runs a kernel's blocks over a small thread pool. Blocks are taken from a shared counter, and each block's work is
-// its own, so results do not depend on the number of threads. Workers sleep between launches: they do not spin against
-// another library's threads.
+// Runs launches, one after the other, over a small thread pool. The blocks of a launch are taken from a shared counter, and
+// each block's work is its own, so results do not depend on the number of threads. Between two launches of one call
+// threads wait for each other without sleeping, for a few microseconds; between calls they sleep: they do not spin
+// against another library's threads.
 #include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -16,25 +18,34 @@ namespace {
 
 using HostKernel = void (*)(const BlockRange*, void**);
 
+// As kernels/cpu.py lays it out.
+struct Launch {
+  HostKernel kernel;
+  uint32_t grid[3], block[3];
+  void** arguments;
+
+  uint32_t n_blocks() const { return grid[0] * grid[1] * grid[2]; }
+  void run(uint32_t begin, uint32_t end) const {
+    const BlockRange range{{grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, begin, end};
+    kernel(&range, arguments);
+  }
+};
+
+// Blocks of one launch: the next to be taken, and how many are done.
+struct alignas(64) Progress {
+  std::atomic<uint32_t> next{0}, done{0};
+};
+
 class Pool {
  public:
-  ~Pool() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
-
-  void launch(HostKernel kernel, dim3 grid, dim3 block, void** arguments, unsigned n_threads) {
-    const uint32_t n_blocks = grid.x * grid.y * grid.z;
-    if (n_threads <= 1 || n_blocks <= 1) {
-      const BlockRange range{grid, block, 0, n_blocks};
-      kernel(&range, arguments);
+  void run(const Launch* const* launches, uint32_t n_launches, unsigned n_threads) {
+    bool shared = false;
+    for (uint32_t i = 0; i < n_launches; ++i) shared |= launches[i]->n_blocks() > 1;
+    if (n_threads <= 1 || !shared) {
+      for (uint32_t i = 0; i < n_launches; ++i) launches[i]->run(0, launches[i]->n_blocks());
       return;
     }
-    std::lock_guard<std::mutex> one_launch(launch_mutex_);
+    std::lock_guard<std::mutex> one_call(call_mutex_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       try {
@@ -42,33 +53,46 @@ class Pool {
       } catch (const std::system_error&) {
         // The system gives no more threads: those there are do the work, with the same result.
       }
-      kernel_ = kernel;
-      arguments_ = arguments;
-      grid_ = grid;
-      block_ = block;
-      n_blocks_ = n_blocks;
-      // Eight turns per thread even out blocks of unequal work.
-      stride_ = n_blocks / (n_threads * 8) + 1;
-      next_.store(0, std::memory_order_relaxed);
+      if (n_progress_ < n_launches) {
+        progress_ = std::make_unique<Progress[]>(n_launches);
+        n_progress_ = n_launches;
+      }
+      for (uint32_t i = 0; i < n_launches; ++i) {
+        progress_[i].next.store(0, std::memory_order_relaxed);
+        progress_[i].done.store(0, std::memory_order_relaxed);
+      }
+      launches_ = launches;
+      n_launches_ = n_launches;
+      n_threads_ = n_threads;
       wanted_ = static_cast<unsigned>(workers_.size()) < n_threads - 1 ? static_cast<unsigned>(workers_.size())
                                                                        : n_threads - 1;
       ++generation_;
     }
     wake_.notify_all();
-    take_blocks();
+    take_part();
     std::unique_lock<std::mutex> lock(mutex_);
     wanted_ = 0;  // a worker that has not woken yet has nothing left to do
     done_.wait(lock, [this] { return running_ == 0; });
   }
 
  private:
-  void take_blocks() {
-    for (;;) {
-      const uint32_t begin = next_.fetch_add(stride_, std::memory_order_relaxed);
-      if (begin >= n_blocks_) return;
-      const uint32_t end = begin + stride_ < n_blocks_ ? begin + stride_ : n_blocks_;
-      const BlockRange range{grid_, block_, begin, end};
-      kernel_(&range, arguments_);
+  // All launches in order; none begins before the one before it is done.
+  void take_part() {
+    for (uint32_t i = 0; i < n_launches_; ++i) {
+      const Launch& launch = *launches_[i];
+      Progress& progress = progress_[i];
+      const uint32_t n_blocks = launch.n_blocks();
+      // Eight turns per thread even out blocks of unequal work.
+      const uint32_t stride = n_blocks / (n_threads_ * 8) + 1;
+      for (;;) {
+        const uint32_t begin = progress.next.fetch_add(stride, std::memory_order_relaxed);
+        if (begin >= n_blocks) break;
+        const uint32_t end = begin + stride < n_blocks ? begin + stride : n_blocks;
+        launch.run(begin, end);
+        progress.done.fetch_add(end - begin, std::memory_order_release);
+      }
+      for (int turn = 0; progress.done.load(std::memory_order_acquire) < n_blocks; ++turn)
+        if (turn >= PATIENCE) std::this_thread::yield();
     }
   }
 
@@ -76,29 +100,27 @@ class Pool {
     uint64_t seen = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return stopping_ || (generation_ != seen && wanted_ > 0); });
-      if (stopping_) return;
+      wake_.wait(lock, [&] { return generation_ != seen && wanted_ > 0; });
       seen = generation_;
       --wanted_;
       ++running_;
       lock.unlock();
-      take_blocks();
+      take_part();
       lock.lock();
       if (--running_ == 0) done_.notify_one();
     }
   }
 
-  std::mutex launch_mutex_, mutex_;
+  static constexpr int PATIENCE = 2000;  // looks at the other threads' progress before others may have the core
+
+  std::mutex call_mutex_, mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
-  std::atomic<uint32_t> next_{0};
-  HostKernel kernel_ = nullptr;
-  void** arguments_ = nullptr;
-  dim3 grid_{}, block_{};
-  uint32_t n_blocks_ = 0, stride_ = 1;
-  unsigned wanted_ = 0, running_ = 0;
+  std::unique_ptr<Progress[]> progress_;
+  const Launch* const* launches_ = nullptr;
+  uint32_t n_progress_ = 0, n_launches_ = 0;
+  unsigned n_threads_ = 1, wanted_ = 0, running_ = 0;
   uint64_t generation_ = 0;
-  bool stopping_ = false;
 };
 
 Pool& pool() {
@@ -108,7 +130,6 @@ Pool& pool() {
 
 }  // namespace
 
-TF_EXPORT void tf_launch(HostKernel kernel, const uint32_t* grid, const uint32_t* block, void** arguments,
-                         unsigned n_threads) {
-  pool().launch(kernel, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, arguments, n_threads);
+TF_EXPORT void tf_launch(const void* const* launches, unsigned n_launches, unsigned n_threads) {
+  pool().run(reinterpret_cast<const Launch* const*>(launches), n_launches, n_threads);
 }

@@ -87,7 +87,7 @@ def load_library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise RuntimeError(f"the CPU library cannot be loaded: {error}") from error
-    library.tf_launch.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_uint]
+    library.tf_launch.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     library.tf_launch.restype = None
     return library
 

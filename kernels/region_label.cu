@@ -3,7 +3,7 @@
 // Inside such a region neighbours differ by less than an eighth of a turn, so no fold lies between them. Union-find with
 // atomicMin (Playne & Hawick 2018), no shared memory. Launch order: region_prepare, region_unite, region_flatten,
 // region_count, region_number, region_spread.
-// Threads: pixel, or row of the image where said. Maps [n_z][n_x]; phase in turns.
+// Threads: all share the pixels (TF_EACH), or row of the image where said. Maps [n_z][n_x]; phase in turns.
 #include "regions.cuh"
 
 #define N_CLASSES 8
@@ -16,15 +16,15 @@ struct LabelParams {
 TF_KERNEL(region_prepare, const LabelParams p, const float* __restrict__ phase_turns,
           const float* __restrict__ coherence, const unsigned char* __restrict__ mask,
           unsigned char* __restrict__ phase_class, float2* __restrict__ phasor, int* __restrict__ parent) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  const float weight = mask[pixel] ? coherence[pixel] : 0.f;
-  const int in_class = min(max(static_cast<int>((phase_turns[pixel] + 0.5f) * N_CLASSES), 0), N_CLASSES - 1);
-  float sine, cosine;
-  sincos_turns(phase_turns[pixel], &sine, &cosine);
-  phase_class[pixel] = mask[pixel] ? static_cast<unsigned char>(in_class) : NO_CLASS;
-  phasor[pixel] = make_float2(weight * cosine, weight * sine);
-  parent[pixel] = pixel;
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    const float all = coherence[pixel], weight = mask[pixel] ? all : 0.f;
+    const int in_class = min(max(static_cast<int>((phase_turns[pixel] + 0.5f) * N_CLASSES), 0), N_CLASSES - 1);
+    float sine, cosine;
+    sincos_turns(phase_turns[pixel], &sine, &cosine);
+    phase_class[pixel] = static_cast<unsigned char>(mask[pixel] ? in_class : NO_CLASS);
+    phasor[pixel] = make_float2(weight * cosine, weight * sine);
+    parent[pixel] = pixel;
+  }
 }
 
 TF_INLINE void unite(int* parent, int a, int b) {
@@ -44,14 +44,15 @@ TF_INLINE void unite(int* parent, int a, int b) {
 }
 
 TF_KERNEL(region_unite, const LabelParams p, const unsigned char* __restrict__ phase_class, int* __restrict__ parent) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z || phase_class[pixel] == NO_CLASS) return;
-  const int column = pixel % p.n_x, mine = phase_class[pixel];
-  const bool left = column > 0 && phase_class[pixel - 1] == mine;
-  const bool up = pixel >= p.n_x && phase_class[pixel - p.n_x] == mine;
-  if (left) unite(parent, pixel, pixel - 1);
-  // Left, upper left and up of one class are united by other threads already.
-  if (up && !(left && phase_class[pixel - p.n_x - 1] == mine)) unite(parent, pixel, pixel - p.n_x);
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    const int mine = phase_class[pixel];
+    if (mine == NO_CLASS) continue;
+    const bool left = phase_class[pixel - (pixel > 0)] == mine && pixel % p.n_x > 0;
+    const bool up = pixel >= p.n_x && phase_class[pixel - p.n_x] == mine;
+    if (left) unite(parent, pixel, pixel - 1);
+    // Left, upper left and up of one class are united by other threads already.
+    if (up && !(left && phase_class[pixel - p.n_x - 1] == mine)) unite(parent, pixel, pixel - p.n_x);
+  }
 }
 
 // Row: every pixel points at its root; counts the roots of the row.
@@ -106,7 +107,7 @@ TF_KERNEL(region_number, const LabelParams p, const unsigned char* __restrict__ 
 // Every pixel takes its root's number.
 TF_KERNEL(region_spread, const LabelParams p, const unsigned char* __restrict__ phase_class,
           const int* __restrict__ parent, int* __restrict__ region) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z || phase_class[pixel] == NO_CLASS || parent[pixel] == pixel) return;
-  region[pixel] = region[parent[pixel]];
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    if (phase_class[pixel] != NO_CLASS && parent[pixel] != pixel) region[pixel] = region[parent[pixel]];
+  }
 }

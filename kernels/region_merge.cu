@@ -92,9 +92,9 @@ TF_INLINE int best_step(const int* votes, const int* lower_score, const int* hig
   for (int bin = 0; bin < FOLD_BINS; ++bin) padded[bin + STEP_ZERO] = higher_score[bin];
   for (int bin = 0; bin < FOLD_BINS; ++bin)
     for (int step = 0; step < FOLD_BINS; ++step) score[step] = max(score[step], lower_score[bin] + padded[bin + step]);
-  for (int step = 0; step < STEP_BINS; ++step) score[step] += votes[step];
+  for (int step = 0; step < STEPS; ++step) score[step] += votes[step];
   int best = -2147483647, second = best, chosen = 0;
-  for (int turn = 0; turn < STEP_BINS; ++turn) {
+  for (int turn = 0; turn < STEPS; ++turn) {
     const int step = turn & 1 ? -(turn + 1) / 2 : turn / 2;  // 0, -1, 1, -2, 2, ...
     second = max(second, min(best, score[step + STEP_ZERO]));
     if (score[step + STEP_ZERO] > best) {
@@ -190,7 +190,7 @@ TF_KERNEL(region_move, const RoundParams p, const int* __restrict__ link, const 
       // fold(higher root) - fold(lower root) = step + offset of the lower - offset of the higher.
       const int step = bin - STEP_ZERO + lower_offset - higher_offset;
       const int moved = STEP_ZERO + (lower < higher ? step : -step);
-      if (count && to >= 0 && moved >= 0 && moved < STEP_BINS) atomicAdd(next_votes + to * STEP_BINS + moved, count);
+      if (count && to >= 0 && moved >= 0 && moved < STEPS) atomicAdd(next_votes + to * STEP_BINS + moved, count);
     }
     keys[from] = 0ull;
   }
@@ -255,7 +255,7 @@ TF_KERNEL(region_decide, const int* __restrict__ counters, const int* __restrict
     }
     int margin = 1 << 24;
     for (int at = region; link[at] != at; at = link[at]) margin = min(margin, link_margin[at]);
-    region_fold[region] = chosen + offset;
+    region_fold[region] = max(-MAX_FOLD, min(MAX_FOLD, chosen + offset));
     region_confidence[region] = right_group(best - second, group_area[root]) * right_link(margin);
   }
 }

@@ -11,7 +11,9 @@
 
 #define FOLD_BINS 16
 #define FOLD_ZERO 8
-#define STEP_BINS 15
+#define MAX_FOLD 16    // of a pixel: a region's fold and its group's add up
+#define STEP_BINS 16  // 15 and one that stays empty: a pair's votes fill one cache line
+#define STEPS 15
 #define STEP_ZERO 7
 #define VOTE_UNIT 512.f
 #define NO_CLASS 255
@@ -69,11 +71,6 @@ TF_INLINE int find_group(const int* link, const int* link_offset, int region, in
   return region;
 }
 
-// Every i below a count that only the device knows, shared out among all threads of a launch of any size.
-#define TF_EACH(i, count)                                                                                    \
-  for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), tf_end = (count); i < tf_end; \
-       i += static_cast<int>(gridDim.x * blockDim.x))
-
 // Pairs of regions: open addressing, keyed by both numbers (lower first), with votes for the difference of folds
 // fold(higher) - fold(lower); and a list of the slots in use.
 struct PairTable {
@@ -93,7 +90,8 @@ TF_INLINE int find_slot(const PairTable& table, int n_slots, int a, int b) {
   unsigned slot = static_cast<unsigned>((key * 0x9e3779b97f4a7c15ull) >> 40);
   for (int probe = 0; probe < n_slots; ++probe, ++slot) {
     const int at = static_cast<int>(slot & static_cast<unsigned>(n_slots - 1));
-    const unsigned long long found = atomicCAS(table.keys + at, 0ull, key);
+    unsigned long long found = atomic_read(table.keys + at);  // most pairs are known: that spares the exchange
+    if (found == 0ull) found = atomicCAS(table.keys + at, 0ull, key);
     if (found == 0ull) table.used[atomicAdd(table.n_used, 1)] = at;
     if (found == 0ull || found == key) return at;
   }
@@ -103,7 +101,7 @@ TF_INLINE int find_slot(const PairTable& table, int n_slots, int a, int b) {
 // Adds votes for fold(b) - fold(a) = step.
 TF_INLINE void vote(const PairTable& table, int n_slots, int a, int b, int step, int weight, int* counters) {
   const int bin = STEP_ZERO + (a < b ? step : -step);
-  if (bin < 0 || bin >= STEP_BINS) return;
+  if (bin < 0 || bin >= STEPS) return;
   const int slot = find_slot(table, n_slots, a, b);
   if (slot < 0)
     atomicAdd(counters + COUNT_OVERFLOW, 1);

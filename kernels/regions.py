@@ -5,6 +5,7 @@ Labels, votes and merging are integers; the result is the same to the bit whatev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
-from trueflow.kernels.launch import blocks, pixel_launch
+from trueflow.kernels.launch import blocks, each_launch
 from trueflow.kernels.predictions import FOLDS, N_COHERENCES, N_PHASES
 
 __all__ = ["EvidenceWeights", "RegionUnwrapper"]
 
-FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 15, 8, 2, 8  # as in regions.cuh
+FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 16, 8, 2, 8  # as in regions.cuh
 CLASS_BINS, CLASS_FOLDS = 8, 5
 COUNT_PAIRS, COUNT_SPARE = 6, 7
 ROUNDS = 6
 VOTE_RUN = 64
+# Threads that share regions or pairs, of which there are hundreds to tens of thousands.
+SHARED_LAUNCH = {"cpu": ((16, 1, 1), (1, 1, 1)), "cuda": ((64, 1, 1), (256, 1, 1))}
 
 SecondPhase = tuple[Any, NDArray[np.complex64]]
 
@@ -99,14 +102,15 @@ class RegionUnwrapper:
             make("RoundParams", n_slots=self._n_slots, pairs=pairs, spare=spare)
             for pairs, spare in ((COUNT_PAIRS, COUNT_SPARE), (COUNT_SPARE, COUNT_PAIRS))
         ]
-        self._shared = _shared_launch(device, n_pixels)
-        self._paint = source("region_paint").struct("PaintParams", n_x=n_x, n_z=n_z)
+        self._pixels, self._shared = each_launch(device, n_pixels), SHARED_LAUNCH[device.name]
+        self._paint = source("region_paint").struct("PaintParams", n_x=n_x, n_z=n_z, has_borders=int(continuity))
         self._kernels = {
             name: device.kernel(stem, name)
             for stem in ("region_label", "region_votes", "region_merge", "region_paint")
             for name in source(stem).kernels
         }
         self._allocate(n_z, n_pixels)
+        self._merging = {given: self._merge_launches(beside_second=given) for given in (False, True)}
 
     def _allocate(self, n_z: int, n_pixels: int) -> None:
         empty, zeros, n, slots = self._device.empty, self._device.zeros, self._n_regions, self._n_slots
@@ -154,15 +158,16 @@ class RegionUnwrapper:
         classes : float32 (5, n_z, n_x), optional
             A classifier's probabilities of folds -2 to 2.
         """
-        self._label_regions(phase_turns, coherence, mask)
-        self._vote(phase_turns, coherence, second, before_turns, classes)
-        self._merge_regions(beside_second=second is not None)
-        return self._paint_pixels(phase_turns, coherence)
+        with self._device.together():
+            self._label_regions(phase_turns, coherence, mask)
+            self._vote(phase_turns, coherence, second, before_turns, classes)
+            for launch in self._merging[second is not None]:
+                launch()
+            return self._paint_pixels(phase_turns, coherence)
 
     def _label_regions(self, phase_turns: Any, coherence: Any, mask: Any) -> None:
-        device, label = self._device, self._label
-        (n_z, n_x), kernel = self._shape, self._kernels
-        pixels, rows = pixel_launch(device, n_z * n_x), ((blocks(n_z, 16), 1, 1), (16, 1, 1))
+        label, pixels, kernel = self._label, self._pixels, self._kernels
+        rows = (blocks(self._shape[0], 16), 1, 1), (16, 1, 1)
         one = ((1, 1, 1), (1, 1, 1))
         kernel["region_prepare"](
             *pixels, label, phase_turns, coherence, mask, self._phase_class, self._phasor, self._parent
@@ -216,47 +221,40 @@ class RegionUnwrapper:
             self._second = table, self._device.upload(_predictions(table))
         return phasor, self._second[1]
 
-    def _merge_regions(self, *, beside_second: bool) -> None:
-        kernel, shared, counters = self._kernels, self._shared, self._counters
+    def _merge_launches(self, *, beside_second: bool) -> list[Callable[[], None]]:
+        """From the votes to each region's fold: always the same arrays."""
+        shared, counters = self._shared, self._counters
         links, merged = (self._link, self._link_offset), (self._linked, self._best, self._merge_score)
-        kernel["region_evidence"](
-            *shared, self._evidence[beside_second], counters, self._sums, self._second_votes, self._history,
+        group, offers = (self._group_score, self._group_area), (self._best, self._rank, self._step)
+        launches: list[Callable[[], None]] = []
+
+        def add(name: str, *arguments: Any) -> None:
+            launches.append(self._kernels[name].bind(*shared, *arguments))
+
+        add(
+            "region_evidence", self._evidence[beside_second], counters, self._sums, self._second_votes, self._history,
             self._class_votes, self._merge_score, self._anchor_score, *links, self._best,
         )  # fmt: skip
         (table, spare), (params, next_params) = self._tables, self._rounds
         for _ in range(ROUNDS):
             keys, _votes, used = table
-            kernel["region_best"](
-                *shared, params, *table, self._merge_score, counters, self._best, self._rank, self._step
-            )
-            kernel["region_link"](
-                *shared, params, keys, used, counters, self._best, self._rank, self._step, *links, self._link_margin,
-                self._linked,
-            )  # fmt: skip
-            kernel["region_merge"](*shared, counters, *links, *merged)
-            kernel["region_move"](*shared, params, *links, *table, *spare, counters)
+            add("region_best", params, *table, self._merge_score, counters, *offers)
+            add("region_link", params, keys, used, counters, *offers, *links, self._link_margin, self._linked)
+            add("region_merge", counters, *links, *merged)
+            add("region_move", params, *links, *table, *spare, counters)
             (table, spare), (params, next_params) = (spare, table), (next_params, params)
-        kernel["region_forget"](*shared, params, counters, *table)
-        group = (self._group_score, self._group_area)
-        kernel["region_anchor"](*shared, counters, *links, self._sums, self._anchor_score, *group)
-        kernel["region_decide"](
-            *shared, counters, *links, self._link_margin, *group, self._fold, self._confidence
-        )
+        add("region_forget", params, counters, *table)
+        add("region_anchor", counters, *links, self._sums, self._anchor_score, *group)
+        add("region_decide", counters, *links, self._link_margin, *group, self._fold, self._confidence)
+        return launches
 
     def _paint_pixels(self, phase_turns: Any, coherence: Any) -> tuple[Any, Any]:
-        device = self._device
-        fold, repaired = (device.empty(self._shape, np.int8) for _ in range(2))
-        confidence = device.empty(self._shape, np.float32)
-        pixels = pixel_launch(device, fold.size)
+        fold, confidence = (self._device.empty(self._shape, dtype) for dtype in (np.int8, np.float32))
         self._kernels["region_paint"](
-            *pixels, self._paint, self._region, self._fold, self._confidence, self._counters, fold, confidence
-        )
-        if not self._votes["has_borders"]:  # a pixel that follows its neighbours goes by continuity
-            return fold, confidence
-        self._kernels["region_repair"](
-            *pixels, self._paint, self._region, phase_turns, coherence, self._counters, fold, repaired
-        )
-        return repaired, confidence
+            *self._pixels, self._paint, self._region, self._fold, self._confidence, phase_turns, coherence,
+            self._counters, fold, confidence,
+        )  # fmt: skip
+        return fold, confidence
 
 
 def _predictions(table: NDArray[np.complex64]) -> NDArray[np.float32]:
@@ -268,9 +266,3 @@ def _predictions(table: NDArray[np.complex64]) -> NDArray[np.float32]:
     planes[:, :, 0, : shape[2]], planes[:, :, 1, : shape[2]] = table.real, table.imag
     return planes
 
-
-def _shared_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Threads that share regions or pairs. CPU: one where waking a second takes longer than its half of the work."""
-    if device.name == "cuda":
-        return (64, 1, 1), (256, 1, 1)
-    return (1 if n_pixels < 1 << 17 else 2, 1, 1), (1, 1, 1)

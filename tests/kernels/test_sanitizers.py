@@ -35,9 +35,11 @@ library = ctypes.CDLL(os.environ["TRUEFLOW_LIBRARY"])
 given, out = np.ones(64, np.complex64), np.empty(64, np.complex64)
 count, source, target = ctypes.c_int(n), ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(out.ctypes.data)
 arguments = (ctypes.c_void_p * 3)(*(ctypes.addressof(a) for a in (count, source, target)))
-grid, block = (ctypes.c_uint32 * 3)(2, 1, 1), (ctypes.c_uint32 * 3)(64 // 2 // 4, 1, 1)
+class Launch(ctypes.Structure):
+    _fields_ = [("kernel", ctypes.c_void_p), ("shape", ctypes.c_uint32 * 6), ("arguments", ctypes.c_void_p)]
 kernel = ctypes.cast(getattr(library, symbol), ctypes.c_void_p)
-library.tf_launch(kernel, grid, block, arguments, ctypes.c_uint(2))
+launch = Launch(kernel, (ctypes.c_uint32 * 6)(2, 1, 1, 64 // 2 // 4, 1, 1), ctypes.addressof(arguments))
+library.tf_launch((ctypes.c_void_p * 1)(ctypes.addressof(launch)), ctypes.c_uint(1), ctypes.c_uint(2))
 """
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the sanitizer build is made with g++")
