@@ -51,7 +51,15 @@ class _Matrix:
 
 
 class MatrixFilter:
-    """Applies a `SlowTimeFilter` to (n_z, n_x, n_in) complex64; keeps its state between calls if it has one."""
+    """Applies a `SlowTimeFilter` to (n_z, n_x, n_in) complex64; keeps its state between calls if it has one.
+
+    Attributes
+    ----------
+    only_launches : bool
+        Calls start work on the device, always on the same memory, and never wait for it.
+    """
+
+    only_launches = True
 
     def __init__(self, device: Device, design: SlowTimeFilter, *, shape: tuple[int, int]) -> None:
         self._device, self._shape, self.n_out = device, shape, design.n_out
@@ -78,7 +86,7 @@ class MatrixFilter:
         self._output(self._output_columns, iq, self._state, out)
         if self._next is not None:
             self._next(self._next_columns, iq, self._state, self._next_state)
-            self._state, self._next_state = self._next_state, self._state
+            self._device.copy(self._next_state, self._state)  # where a recorded frame looks for it
         return out
 
 
@@ -93,7 +101,14 @@ class SvdFilter:
         Strongest components that are taken out (tissue).
     rank_high : int or None
         Components from this rank on are taken out too (noise); None keeps them.
+
+    Attributes
+    ----------
+    only_launches : bool
+        False: each packet's eigenvectors are waited for, and checked.
     """
+
+    only_launches = False
 
     def __init__(
         self, device: Device, *, shape: tuple[int, int], n_ensemble: int, rank_low: int, rank_high: int | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from trueflow.kernels.cuda_foreign import is_on_gpu, stream_of, view_of
 from trueflow.kernels.cuda_graph import FrameGraph
 from trueflow.kernels.cuda_memory import Lease, Leases
 from trueflow.kernels.cuda_setup import open_cupy, our_errors
@@ -34,17 +35,16 @@ SHARED_FROM_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class Recording:
-    """A frame being recorded: places of inputs it has not uploaded yet, its memory, and at the end its graph."""
+    """A frame being recorded: places of inputs it has not uploaded yet, and at the end its graph."""
 
     inputs: list[Any]
-    pool: Any
     graph: Any = None
 
-    def take(self, host: NDArray[Any]) -> Any:
+    def take(self, array: Any) -> Any:
         """The place of the next input, which must be of that shape and type."""
         place = self.inputs.pop(0) if self.inputs else None
-        if place is None or (place.shape, place.dtype) != (host.shape, host.dtype):
-            raise RuntimeError(f"a recorded frame uploads its inputs and nothing else, not {host.dtype} {host.shape}")
+        if place is None or (place.shape, place.dtype) != (array.shape, array.dtype):
+            raise RuntimeError(f"a recorded frame uploads its inputs and nothing else, not {array.dtype} {array.shape}")
         return place
 
 
@@ -62,6 +62,8 @@ class CudaDevice(Device):
     shared_memory : bool, optional
         Whether raw samples are read from the host's memory instead of being copied. Default: where the GPU is an
         integrated one (Jetson Orin), whose memory is the host's.
+    record_frames : bool
+        Whether chains replay their frames as CUDA graphs. Without, each kernel is launched by itself: for debuggers.
 
     Attributes
     ----------
@@ -79,7 +81,12 @@ class CudaDevice(Device):
     name = "cuda"
 
     def __init__(
-        self, *, device_id: int = 0, memory_limit_bytes: int | None = None, shared_memory: bool | None = None
+        self,
+        *,
+        device_id: int = 0,
+        memory_limit_bytes: int | None = None,
+        shared_memory: bool | None = None,
+        record_frames: bool = True,
     ) -> None:
         self.xp = cupy = open_cupy(device_id)
         self.device_id = device_id
@@ -91,9 +98,10 @@ class CudaDevice(Device):
             self._gpu.use()
             self.stream = cupy.cuda.Stream(non_blocking=True)
             self._copy_stream = cupy.cuda.Stream(non_blocking=True)
-            self._pool = cupy.cuda.MemoryPool()
+            self._pool, self._recorded_pool = cupy.cuda.MemoryPool(), cupy.cuda.MemoryPool()
             if memory_limit_bytes is not None:
                 self._pool.set_limit(size=memory_limit_bytes)
+        self._limit_bytes, self._record_frames = memory_limit_bytes, record_frames
         self.product = properties["name"].decode()
         self.shared_memory = bool(properties["integrated"]) if shared_memory is None else shared_memory
         self.packet_widths = (cuda_packet_width(self.compute_capability),)
@@ -101,6 +109,7 @@ class CudaDevice(Device):
         self._landing = Leases(self._landing_place, self._mark, n_blocks=RING)
         self._modules: dict[tuple[str, int], Any] = {}
         self._recording: Recording | None = None
+        self._borrowed: list[tuple[Any, Any]] = []  # an event, and the other library's array that is read until then
 
     def use(self) -> None:
         """Make this device and its stream this thread's; every method that needs it does so itself."""
@@ -124,15 +133,22 @@ class CudaDevice(Device):
         array.data.memset_async(0, array.nbytes, stream=self.stream)
         return array
 
-    def upload(self, array: NDArray[Any]) -> Any:
+    def upload(self, array: Any) -> Any:
         """A copy on the GPU, by way of pinned memory and the copy stream: later launches wait for it, not the host.
 
         While a frame is recorded this is only the place that replays will fill.
+
+        Parameters
+        ----------
+        array : array
+            NumPy's, or one with `__cuda_array_interface__`, C-contiguous and in the GPU's primary context.
         """
         self.use()
-        host = np.ascontiguousarray(array)
         if self._recording is not None:
-            return self._recording.take(host)
+            return self._recording.take(array)
+        if is_on_gpu(array):
+            return self._taken_over(array)
+        host = np.ascontiguousarray(array)
         if host.nbytes == 0:
             return self.empty(host.shape, host.dtype)
         with our_errors(self.xp, f"uploading {host.nbytes} bytes"):
@@ -170,15 +186,16 @@ class CudaDevice(Device):
         with our_errors(self.xp, "waiting for the GPU"):
             self.stream.synchronize()
 
-    def capture(
-        self, frame: Callable[..., Any], *, carried: Callable[[], Sequence[Any]] = tuple
-    ) -> FrameGraph[Any]:
-        """A frame that is replayed as a CUDA graph once its shapes are known: see `FrameGraph`."""
-        return FrameGraph(self, frame, carried=carried)
+    def frame_graph(self) -> FrameGraph | None:
+        """What records a chain's frames as CUDA graphs and replays them."""
+        return FrameGraph(self) if self._record_frames else None
 
     @contextmanager
     def recording(self, inputs: Sequence[Any]) -> Iterator[Recording]:
-        """Records what is launched meanwhile, in memory of its own, into `Recording.graph`.
+        """Records what is launched meanwhile into `Recording.graph`.
+
+        What is allocated meanwhile comes from a pool that only recorded frames use, all of them: they are replayed one
+        after the other, on one stream.
 
         Parameters
         ----------
@@ -187,10 +204,11 @@ class CudaDevice(Device):
         """
         self.use()
         cupy, usual = self.xp, self._pool
-        self._recording = recording = Recording(list(inputs), cupy.cuda.MemoryPool())
-        self._pool = recording.pool
+        self._recording = recording = Recording(list(inputs))
+        self._pool = self._recorded_pool
+        self._limit(self._recorded_pool, beside=usual)
         try:
-            with our_errors(cupy, "recording a frame"), cupy.cuda.using_allocator(recording.pool.malloc):
+            with our_errors(cupy, "recording a frame"), cupy.cuda.using_allocator(self._recorded_pool.malloc):
                 self.stream.begin_capture()
                 try:
                     yield recording
@@ -198,6 +216,7 @@ class CudaDevice(Device):
                     recording.graph = self.stream.end_capture()
         finally:
             self._pool, self._recording = usual, None
+            self._limit(usual, beside=self._recorded_pool)
 
     def module(self, stem: str, packet_width: int) -> Any:
         """A kernel file as a CUDA module. CuPy adds the architecture, and keeps the result on disk."""
@@ -210,6 +229,24 @@ class CudaDevice(Device):
             )  # fmt: skip
             self._modules[key] = self.xp.RawModule(code=path.read_text(), options=options)
         return self._modules[key]
+
+    def _limit(self, pool: Any, *, beside: Any) -> None:
+        """Leave to a pool what the other has not taken. CuPy takes 0 for no limit."""
+        if self._limit_bytes is not None:
+            pool.set_limit(size=max(1, self._limit_bytes - beside.total_bytes()))
+
+    def _taken_over(self, array: Any) -> Any:
+        """A copy of another library's array, made when that library's stream has written it."""
+        with our_errors(self.xp, "taking over an array"):
+            view = view_of(self.xp, array, self.device_id)
+            written = self.xp.cuda.Event(disable_timing=True)
+            self.xp.cuda.runtime.eventRecord(written.ptr, stream_of(array))
+            self.stream.wait_event(written)
+            there = self.empty(view.shape, view.dtype)
+            self.copy(view, there)
+            self._borrowed = [(event, lent) for event, lent in self._borrowed if not event.done]
+            self._borrowed.append((self._mark(), array))
+        return there
 
     def _landing_place(self, n_bytes: int) -> Any:
         return self._pool.malloc(n_bytes)

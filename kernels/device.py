@@ -10,12 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from trueflow.kernels.source import KernelSource, Parameter, load_source
+
+if TYPE_CHECKING:
+    from trueflow.kernels.cuda_graph import FrameGraph
 
 __all__ = ["Device", "DeviceUnavailableError", "Kernel", "device_names", "get_device", "register_device"]
 
@@ -73,6 +76,14 @@ class Device(ABC):
         array = self.empty(shape, dtype)
         array[...] = 0
         return array
+
+    def copy(self, array: Any, out: Any) -> None:
+        """Copy one device array into another of the same shape and type."""
+        out[...] = array
+
+    def frame_graph(self) -> FrameGraph | None:
+        """What records a chain's frames and replays them; None where a launch costs nothing."""
+        return None
 
     def packet_width(self, n_ensemble: int) -> int:
         """The packet width for an ensemble: the smallest that holds it, else the widest."""

@@ -119,37 +119,37 @@ TF_INLINE unsigned long long rank_of(int margin, int lower, int higher) {
 }
 
 // Pair: offers itself to both its regions; remembers its step. Empties the list of the next table.
-TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict__ keys, const int* __restrict__ votes,
+TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict__ listed, const int* __restrict__ votes,
           const int* __restrict__ used, const int* __restrict__ merge_score, int* __restrict__ counters,
           unsigned long long* __restrict__ best, unsigned long long* __restrict__ rank, int* __restrict__ step) {
   counters[p.spare] = 0;
   TF_EACH(i, counters[p.pairs]) {
-    const int slot = used[i], lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
+    const int lower = key_lower(listed[i]), higher = key_higher(listed[i]);
     int margin;
-    step[slot] = best_step(votes + slot * STEP_BINS, merge_score + lower * FOLD_BINS,
-                           merge_score + higher * FOLD_BINS, &margin);
-    rank[slot] = 0ull;
+    step[i] = best_step(votes + used[i] * STEP_BINS, merge_score + lower * FOLD_BINS,
+                        merge_score + higher * FOLD_BINS, &margin);
+    rank[i] = 0ull;
     if (margin <= 0) continue;  // no step stands out: the two stay apart
-    rank[slot] = rank_of(margin, lower, higher);
-    atomicMax(best + lower, rank[slot]);
-    atomicMax(best + higher, rank[slot]);
+    rank[i] = rank_of(margin, lower, higher);
+    atomicMax(best + lower, rank[i]);
+    atomicMax(best + higher, rank[i]);
   }
 }
 
 // Pair: a region hangs under the other one of the pair it picked; where both picked it, the higher under the lower.
-TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict__ keys, const int* __restrict__ used,
+TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict__ listed,
           const int* __restrict__ counters, const unsigned long long* __restrict__ best,
           const unsigned long long* __restrict__ rank, const int* __restrict__ step, int* __restrict__ link,
           int* __restrict__ link_offset, int* __restrict__ link_margin, int* __restrict__ linked) {
   TF_EACH(i, counters[p.pairs]) {
-    const int slot = used[i], lower = key_lower(keys[slot]), higher = key_higher(keys[slot]);
-    if (rank[slot] == 0ull) continue;
-    const bool by_higher = best[higher] == rank[slot];
-    if (!by_higher && best[lower] != rank[slot]) continue;
+    if (rank[i] == 0ull) continue;
+    const int lower = key_lower(listed[i]), higher = key_higher(listed[i]);
+    const bool by_higher = best[higher] == rank[i];
+    if (!by_higher && best[lower] != rank[i]) continue;
     const int under = by_higher ? higher : lower;
     link[under] = by_higher ? lower : higher;
-    link_offset[under] = by_higher ? step[slot] : -step[slot];
-    link_margin[under] = static_cast<int>(rank[slot] >> 40);
+    link_offset[under] = by_higher ? step[i] : -step[i];
+    link_margin[under] = static_cast<int>(rank[i] >> 40);
     linked[under] = 1;
   }
 }
@@ -173,26 +173,25 @@ TF_KERNEL(region_merge, const int* __restrict__ counters, const int* __restrict_
 
 // Pair: moves to the other table under the roots of its regions, its steps shifted; pairs inside a group vanish.
 TF_KERNEL(region_move, const RoundParams p, const int* __restrict__ link, const int* __restrict__ link_offset,
-          unsigned long long* __restrict__ keys, int* __restrict__ votes, const int* __restrict__ used,
-          unsigned long long* __restrict__ next_keys, int* __restrict__ next_votes, int* __restrict__ next_used,
+          unsigned long long* __restrict__ keys, const unsigned long long* __restrict__ listed, int* __restrict__ votes,
+          const int* __restrict__ used, unsigned long long* __restrict__ next_keys,
+          unsigned long long* __restrict__ next_listed, int* __restrict__ next_votes, int* __restrict__ next_used,
           int* __restrict__ counters) {
-  const PairTable next = {next_keys, next_votes, next_used, counters + p.spare};
+  const PairTable next = {next_keys, next_listed, next_votes, next_used, counters + p.spare};
   TF_EACH(i, counters[p.pairs]) {
-    const int from = used[i];
-    int lower_offset, higher_offset;
-    const int lower = find_group(link, link_offset, key_lower(keys[from]), &lower_offset);
-    const int higher = find_group(link, link_offset, key_higher(keys[from]), &higher_offset);
+    int lower_offset, higher_offset, *mine = votes + used[i] * STEP_BINS;
+    const int lower = find_group(link, link_offset, key_lower(listed[i]), &lower_offset);
+    const int higher = find_group(link, link_offset, key_higher(listed[i]), &higher_offset);
     const int to = lower == higher ? -1 : find_slot(next, p.n_slots, lower, higher);
     if (lower != higher && to < 0) atomicAdd(counters + COUNT_OVERFLOW, 1);
-    for (int bin = 0; bin < STEP_BINS; ++bin) {
-      const int count = votes[from * STEP_BINS + bin];
-      votes[from * STEP_BINS + bin] = 0;
+    for (int bin = 0; bin < STEPS && to >= 0; ++bin) {
       // fold(higher root) - fold(lower root) = step + offset of the lower - offset of the higher.
       const int step = bin - STEP_ZERO + lower_offset - higher_offset;
       const int moved = STEP_ZERO + (lower < higher ? step : -step);
-      if (count && to >= 0 && moved >= 0 && moved < STEPS) atomicAdd(next_votes + to * STEP_BINS + moved, count);
+      if (mine[bin] && moved >= 0 && moved < STEPS) atomicAdd(next_votes + to * STEP_BINS + moved, mine[bin]);
     }
-    keys[from] = 0ull;
+    for (int bin = 0; bin < STEP_BINS; ++bin) mine[bin] = 0;
+    keys[used[i]] = 0ull;
   }
 }
 

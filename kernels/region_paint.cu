@@ -30,20 +30,20 @@ TF_KERNEL(region_paint, const PaintParams p, const int* __restrict__ region, con
           const float* __restrict__ coherence, const int* __restrict__ counters, signed char* __restrict__ fold,
           float* __restrict__ confidence) {
   const bool overflow = counters[COUNT_OVERFLOW] != 0;
-  TF_EACH(pixel, p.n_x * p.n_z) {
+  const int n_pixels = p.n_x * p.n_z;
+  TF_EACH(pixel, n_pixels) {
     const int mine = region[pixel];
     fold[pixel] = 0;
     confidence[pixel] = 0.f;
     if (mine < 0 || overflow) continue;
-    const int column = pixel % p.n_x;
     int chosen = region_fold[mine];
-    const int neighbours[4] = {column > 0 ? pixel - 1 : pixel, column < p.n_x - 1 ? pixel + 1 : pixel,
-                               pixel >= p.n_x ? pixel - p.n_x : pixel,
-                               pixel < p.n_x * (p.n_z - 1) ? pixel + p.n_x : pixel};
+    const int steps[4] = {-1, 1, -p.n_x, p.n_x};
     bool torn = false;
     for (int i = 0; i < 4; ++i) {
-      const int other = neighbours[i], theirs = region[other];
-      if (theirs < 0 || theirs == mine) continue;
+      const int other = pixel + steps[i];
+      if (other < 0 || other >= n_pixels) continue;
+      const int theirs = region[other];
+      if (theirs < 0 || theirs == mine || (i < 2 && other / p.n_x != pixel / p.n_x)) continue;
       const float apart = phase_turns[other] - phase_turns[pixel] + static_cast<float>(region_fold[theirs] - chosen);
       torn |= fabsf(apart) > 0.5f;
     }

@@ -7,7 +7,8 @@
 // the rings where a clutter filter takes away velocities at multiples of 2 v_N.
 // Wall: a pixel beside a long run without flow is at a vessel's wall, where flow is slow: it votes for fold 0.
 //
-// Threads: run of VOTE_RUN pixels of a row; sums are kept while the region stays the same, then added atomically.
+// Threads: `run` pixels of a row, a multiple of VOTE_RUN; sums are kept while the region stays the same and for VOTE_RUN
+// pixels at most, so that they are the same whatever the run, then added atomically.
 // Layout: maps [n_z][n_x]; region_sums [region][SUMS]; history [region][FOLD_BINS].
 #include "regions.cuh"
 
@@ -18,6 +19,7 @@
 
 struct VoteParams {
   int n_x, n_z, n_slots, wall_run;
+  int run;
   int has_borders;  // whether borders vote
   int has_second;   // whether a second phase is given
   int has_before;   // whether the previous frame's unwrapped phase is given
@@ -117,21 +119,21 @@ TF_INLINE void flush_floats(int* sums, float* run, int count, float unit) {
 TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turns, const float2* __restrict__ phasor,
           const float* __restrict__ coherence, const int* __restrict__ region, const float2* __restrict__ second,
           const float* __restrict__ second_table, const float* __restrict__ before_turns,
-          const float* __restrict__ classes, unsigned long long* __restrict__ keys, int* __restrict__ votes, int* __restrict__ used,
+          const float* __restrict__ classes, unsigned long long* __restrict__ keys,
+          unsigned long long* __restrict__ listed, int* __restrict__ votes, int* __restrict__ used,
           int* __restrict__ region_sums, int* __restrict__ second_votes, int* __restrict__ history,
           int* __restrict__ class_votes, int* __restrict__ counters) {
   const int row = blockIdx.y * blockDim.y + threadIdx.y;
-  const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * VOTE_RUN;
+  const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * p.run, end = min(begin + p.run, p.n_x);
   if (row >= p.n_z || begin >= p.n_x) return;
-  const PairTable table = {keys, votes, used, counters + COUNT_PAIRS};
+  const PairTable table = {keys, listed, votes, used, counters + COUNT_PAIRS};
   const bool has_second = p.has_second && row % SECOND_ROWS == 0;
   int current = -1, area = 0, wall = 0, n_before = 0, agreement = 0;
   int wraps = 0, agreed = 0;
   float seconds[SECOND_BINS] = {}, class_sums[CLASS_BINS] = {};
-  for (int column = begin; column <= min(begin + VOTE_RUN, p.n_x); ++column) {
-    const bool last = column == min(begin + VOTE_RUN, p.n_x);
-    const int pixel = row * p.n_x + column, mine = last ? -1 : region[pixel];
-    if (mine != current && current >= 0) {
+  for (int column = begin; column <= end; ++column) {
+    const int pixel = row * p.n_x + column, mine = column == end ? -1 : region[pixel];
+    if ((mine != current || column % VOTE_RUN == 0) && current >= 0) {
       atomicAdd(region_sums + current * SUMS + SUM_AREA, area);
       if (wall) atomicAdd(region_sums + current * SUMS + SUM_WALL, wall);
       if (has_second)

@@ -72,9 +72,9 @@ TF_INLINE int find_group(const int* link, const int* link_offset, int region, in
 }
 
 // Pairs of regions: open addressing, keyed by both numbers (lower first), with votes for the difference of folds
-// fold(higher) - fold(lower); and a list of the slots in use.
+// fold(higher) - fold(lower); and a list of the pairs there are, with their slots.
 struct PairTable {
-  unsigned long long* keys;
+  unsigned long long *keys, *listed;
   int *votes, *used, *n_used;
 };
 
@@ -87,12 +87,17 @@ TF_INLINE int key_higher(unsigned long long key) { return static_cast<int>(key &
 // The slot of a pair among n_slots (a power of two), taken if it is new; -1 where all are taken.
 TF_INLINE int find_slot(const PairTable& table, int n_slots, int a, int b) {
   const unsigned long long key = a < b ? pair_key(a, b) : pair_key(b, a);
-  unsigned slot = static_cast<unsigned>((key * 0x9e3779b97f4a7c15ull) >> 40);
+  // Neighbours have numbers near each other: pairs that are near in the image should be so in memory.
+  unsigned slot = static_cast<unsigned>(a < b ? 5 * a + 3 * b : 3 * a + 5 * b);
   for (int probe = 0; probe < n_slots; ++probe, ++slot) {
     const int at = static_cast<int>(slot & static_cast<unsigned>(n_slots - 1));
     unsigned long long found = atomic_read(table.keys + at);  // most pairs are known: that spares the exchange
     if (found == 0ull) found = atomicCAS(table.keys + at, 0ull, key);
-    if (found == 0ull) table.used[atomicAdd(table.n_used, 1)] = at;
+    if (found == 0ull) {
+      const int place = atomicAdd(table.n_used, 1);
+      table.used[place] = at;
+      table.listed[place] = key;
+    }
     if (found == 0ull || found == key) return at;
   }
   return -1;

@@ -22,7 +22,7 @@ FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 16, 8, 2, 8  # as in reg
 CLASS_BINS, CLASS_FOLDS = 8, 5
 COUNT_PAIRS, COUNT_SPARE = 6, 7
 ROUNDS = 6
-VOTE_RUN = 64
+VOTE_RUN, VOTE_ROWS = 64, 8  # CPU: whole rows, which it reads ahead
 # Threads that share regions or pairs, of which there are hundreds to tens of thousands.
 SHARED_LAUNCH = {"cpu": ((16, 1, 1), (1, 1, 1)), "cuda": ((64, 1, 1), (256, 1, 1))}
 
@@ -90,6 +90,7 @@ class RegionUnwrapper:
             n_x=n_x,
             n_z=n_z,
             n_slots=self._n_slots,
+            run=VOTE_RUN if device.name == "cuda" else VOTE_RUN * blocks(n_x, VOTE_RUN),
             wall_run=wall_run or max(4, round(min(shape) / 16)),
             has_borders=int(continuity),
             has_second=0,
@@ -126,8 +127,12 @@ class RegionUnwrapper:
         self._link_margin, self._fold = empty(n, np.int32), empty(n, np.int32)
         self._confidence = empty(n, np.float32)
         self._tables = [
-            (zeros(slots, np.uint64), zeros((slots, STEP_BINS), np.int32), empty(slots, np.int32)) for _ in range(2)
-        ]
+            (
+                zeros(slots, np.uint64), empty(slots, np.uint64), zeros((slots, STEP_BINS), np.int32),
+                empty(slots, np.int32),
+            )
+            for _ in range(2)
+        ]  # fmt: skip
         self._rank, self._step = empty(slots, np.uint64), empty(slots, np.int32)
         self._second_votes = zeros((n, SECOND_BINS), np.int32)
         self._no_second, self._no_table = zeros(1, np.complex64), zeros(1, np.float32)
@@ -189,8 +194,8 @@ class RegionUnwrapper:
         self._kernels["region_clear"](*self._shared, self._counters, *sums, self._group_score, self._group_area)
         params = self._params_with(second is not None, before_turns is not None, classes is not None)
         self._kernels["region_votes"](
-            (blocks(n_x, VOTE_RUN), blocks(n_z, 8), 1),
-            (1, 8, 1),
+            (blocks(n_x, int(params["run"])), blocks(n_z, VOTE_ROWS), 1),
+            (1, VOTE_ROWS, 1),
             params,
             phase_turns,
             self._phasor,
@@ -237,13 +242,14 @@ class RegionUnwrapper:
         )  # fmt: skip
         (table, spare), (params, next_params) = self._tables, self._rounds
         for _ in range(ROUNDS):
-            keys, _votes, used = table
-            add("region_best", params, *table, self._merge_score, counters, *offers)
-            add("region_link", params, keys, used, counters, *offers, *links, self._link_margin, self._linked)
+            _keys, listed, votes, used = table
+            add("region_best", params, listed, votes, used, self._merge_score, counters, *offers)
+            add("region_link", params, listed, counters, *offers, *links, self._link_margin, self._linked)
             add("region_merge", counters, *links, *merged)
             add("region_move", params, *links, *table, *spare, counters)
             (table, spare), (params, next_params) = (spare, table), (next_params, params)
-        add("region_forget", params, counters, *table)
+        keys, _listed, votes, used = table
+        add("region_forget", params, counters, keys, votes, used)
         add("region_anchor", counters, *links, self._sums, self._anchor_score, *group)
         add("region_decide", counters, *links, self._link_margin, *group, self._fold, self._confidence)
         return launches

@@ -169,9 +169,9 @@ class UnwrappedTurns:
         self._device, self._shape = device, shape
         self._kernel = device.kernel("maps", "unwrapped_turns")
 
-    def __call__(self, phase_turns: Any, mask: Any, fold: Any) -> Any:
-        """Returns phase_turns + fold, float32 (n_z, n_x)."""
-        turns = self._device.empty(self._shape, np.float32)
+    def __call__(self, phase_turns: Any, mask: Any, fold: Any, *, out: Any = None) -> Any:
+        """Returns phase_turns + fold, float32 (n_z, n_x): in `out`, where that is given."""
+        turns = self._device.empty(self._shape, np.float32) if out is None else out
         self._kernel(*pixel_launch(self._device, fold.size), fold.size, phase_turns, mask, fold, turns)
         return turns
 
