@@ -36,27 +36,27 @@ TF_INLINE void autocorrelate_pixel(const AutocorrelateParams& p, const float2* x
 
 TF_PACKET_KERNEL(autocorrelate, const AutocorrelateParams p, const float2* __restrict__ x, float* __restrict__ r0,
                  float2* __restrict__ r1) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_pixels) return;
-  autocorrelate_pixel<false>(p, x, x, pixel, r0, r1);
+  TF_EACH(pixel, p.n_pixels) {
+    autocorrelate_pixel<false>(p, x, x, pixel, r0, r1);
+  }
 }
 
 TF_PACKET_KERNEL(autocorrelate_some, const AutocorrelateParams p, const float2* __restrict__ weight,
                  const float2* __restrict__ x, float* __restrict__ r0, float2* __restrict__ r1) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_pixels) return;
-  autocorrelate_pixel<true>(p, x, weight, pixel, r0, r1);
+  TF_EACH(pixel, p.n_pixels) {
+    autocorrelate_pixel<true>(p, x, weight, pixel, r0, r1);
+  }
 }
 
 TF_PACKET_KERNEL(envelope, const AutocorrelateParams p, const float2* __restrict__ x, float* __restrict__ out) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_pixels) return;
-  const float2* ensemble = x + pixel * p.n_ensemble;
-  Packet power = packet_zero();
-  for (int k = 0; k < p.n_ensemble; k += PACKET_WIDTH) {
-    const Packet value = packet_load_part(ensemble + k, p.n_ensemble - k);
-    power += value * value;
+  TF_EACH(pixel, p.n_pixels) {
+    const float2* ensemble = x + pixel * p.n_ensemble;
+    Packet power = packet_zero();
+    for (int k = 0; k < p.n_ensemble; k += PACKET_WIDTH) {
+      const Packet value = packet_load_part(ensemble + k, p.n_ensemble - k);
+      power += value * value;
+    }
+    const float2 total = packet_sum(power);
+    out[pixel] = sqrtf((total.x + total.y) / static_cast<float>(p.n_ensemble));
   }
-  const float2 total = packet_sum(power);
-  out[pixel] = sqrtf((total.x + total.y) / static_cast<float>(p.n_ensemble));
 }

@@ -80,7 +80,8 @@ class CpuDevice(Device):
         if getattr(self._waiting, "launches", None) is not None:
             yield
             return
-        self._waiting.launches = launches = []
+        launches: list[_Bound] = []
+        self._waiting.launches = launches
         try:
             yield
         finally:

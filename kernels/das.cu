@@ -62,24 +62,24 @@ TF_INLINE float aperture_position(float dx, float dz, float sine, float cosine, 
 
 TF_PACKET_KERNEL(das_aperture, const DasParams p, const float* __restrict__ pixel_x, const float* __restrict__ pixel_z,
           const float* __restrict__ elements, int2* __restrict__ range, float* __restrict__ scale) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  int first = p.n_elements, end = 0;
-  float energy = 0.f;
-  for (int e = 0; e < p.n_elements; ++e) {
-    const float w = aperture_weight(
-        aperture_position(pixel_x[pixel] - elements[e], pixel_z[pixel] - elements[p.n_elements_padded + e],
-                          elements[2 * p.n_elements_padded + e], elements[3 * p.n_elements_padded + e],
-                          p.inverse_half_aperture),
-        p.taper);
-    energy += w * w;
-    if (w > 0.f) {
-      first = min(first, e);
-      end = e + 1;
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    int first = p.n_elements, end = 0;
+    float energy = 0.f;
+    for (int e = 0; e < p.n_elements; ++e) {
+      const float w = aperture_weight(
+          aperture_position(pixel_x[pixel] - elements[e], pixel_z[pixel] - elements[p.n_elements_padded + e],
+                            elements[2 * p.n_elements_padded + e], elements[3 * p.n_elements_padded + e],
+                            p.inverse_half_aperture),
+          p.taper);
+      energy += w * w;
+      if (w > 0.f) {
+        first = min(first, e);
+        end = e + 1;
+      }
     }
+    range[pixel] = make_int2(first, end);
+    scale[pixel] = energy > 0.f ? 1.f / sqrtf(energy * static_cast<float>(p.n_transmits)) : 0.f;
   }
-  range[pixel] = make_int2(first, end);
-  scale[pixel] = energy > 0.f ? 1.f / sqrtf(energy * static_cast<float>(p.n_transmits)) : 0.f;
 }
 
 TF_PACKET_KERNEL(das, const DasParams p, const Transmit* __restrict__ transmits, const float* __restrict__ pixel_x,

@@ -43,11 +43,11 @@ TF_INLINE int level_bin(float value) { return value > 0.f ? float_bits(value) >>
 
 TF_KERNEL(level_histogram, const LevelParams p, const float* __restrict__ r0, const float* __restrict__ envelope,
           int* __restrict__ histogram) {
-  const int sample = blockIdx.x * blockDim.x + threadIdx.x;
-  if (sample >= p.n_sampled) return;
-  const int pixel = (sample / p.n_sampled_x * p.n_x + sample % p.n_sampled_x) * p.step;
-  atomicAdd(histogram + level_bin(r0[pixel]), 1);
-  atomicAdd(histogram + LEVEL_BINS + level_bin(envelope[pixel]), 1);
+  TF_EACH(sample, p.n_sampled) {
+    const int pixel = (sample / p.n_sampled_x * p.n_x + sample % p.n_sampled_x) * p.step;
+    atomicAdd(histogram + level_bin(r0[pixel]), 1);
+    atomicAdd(histogram + LEVEL_BINS + level_bin(envelope[pixel]), 1);
+  }
 }
 
 // |error| < 1e-7 + 6e-8 |log2 x|; what lies below the least normal float counts as that. x = 2^e m, m in [sqrt(1/2),

@@ -15,9 +15,9 @@ TF_INLINE int power_bin(float power) {
 }
 
 TF_KERNEL(power_histogram, const int n_pixels, const float* __restrict__ r0, int* __restrict__ histogram) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= n_pixels) return;
-  atomicAdd(histogram + power_bin(r0[pixel]), 1);
+  TF_EACH(pixel, n_pixels) {
+    atomicAdd(histogram + power_bin(r0[pixel]), 1);
+  }
 }
 
 // The lowest power of the bin that holds the n_above-th strongest pixel.
@@ -38,10 +38,12 @@ struct FlowGateParams {
 
 TF_KERNEL(flow_gate, const FlowGateParams p, const float* __restrict__ r0, const float* __restrict__ phase_turns,
           const float* __restrict__ coherence, const float* __restrict__ reference, unsigned char* __restrict__ gate) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_pixels) return;
-  const bool strong = r0[pixel] > 0.f && r0[pixel] >= p.power_fraction * reference[0];
-  gate[pixel] = strong && coherence[pixel] >= p.coherence && fabsf(phase_turns[pixel]) >= p.phase_turns;
+  const float least = p.power_fraction * reference[0];
+  TF_EACH(pixel, p.n_pixels) {
+    const int strong = (r0[pixel] > 0.f) & (r0[pixel] >= least);
+    const int fast = (coherence[pixel] >= p.coherence) & (fabsf(phase_turns[pixel]) >= p.phase_turns);
+    gate[pixel] = static_cast<unsigned char>(strong & fast);
+  }
 }
 
 struct MajorityParams {
@@ -52,22 +54,22 @@ struct MajorityParams {
 // The window's count along x; `majority` adds them along z.
 TF_KERNEL(count_along_x, const MajorityParams p, const unsigned char* __restrict__ gate,
           unsigned char* __restrict__ count) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  const int column = pixel % p.n_x;
-  const int left = max(-p.radius, -column), right = min(p.radius, p.n_x - 1 - column);
-  int sum = 0;
-  for (int d = left; d <= right; ++d) sum += gate[pixel + d];
-  count[pixel] = static_cast<unsigned char>(sum);
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    const int column = pixel % p.n_x;
+    const int left = max(-p.radius, -column), right = min(p.radius, p.n_x - 1 - column);
+    int sum = 0;
+    for (int d = left; d <= right; ++d) sum += gate[pixel + d];
+    count[pixel] = static_cast<unsigned char>(sum);
+  }
 }
 
 TF_KERNEL(majority, const MajorityParams p, const unsigned char* __restrict__ count, unsigned char* __restrict__ mask) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  const int row = pixel / p.n_x, column = pixel % p.n_x;
-  const int top = max(-p.radius, -row), bottom = min(p.radius, p.n_z - 1 - row);
-  int sum = 0;
-  for (int d = top; d <= bottom; ++d) sum += count[pixel + d * p.n_x];
-  const int width = min(p.radius, p.n_x - 1 - column) - max(-p.radius, -column) + 1;
-  mask[pixel] = static_cast<float>(sum) > p.fraction * static_cast<float>(width * (bottom - top + 1));
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    const int row = pixel / p.n_x, column = pixel % p.n_x;
+    const int top = max(-p.radius, -row), bottom = min(p.radius, p.n_z - 1 - row);
+    int sum = 0;
+    for (int d = top; d <= bottom; ++d) sum += count[pixel + d * p.n_x];
+    const int width = min(p.radius, p.n_x - 1 - column) - max(-p.radius, -column) + 1;
+    mask[pixel] = static_cast<float>(sum) > p.fraction * static_cast<float>(width * (bottom - top + 1));
+  }
 }

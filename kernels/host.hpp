@@ -113,8 +113,8 @@ TF_INLINE void run(const BlockRange& range, void** arguments, void (*body)(dim3,
 #define TF_PACKET_KERNEL(name, ...) \
   TF_HOST_KERNEL(TF_JOIN(TF_JOIN(name, _w), PACKET_WIDTH), TF_JOIN(name, _thread), __VA_ARGS__)
 
-// See kernel.cuh. A host's block is one thread, which takes its section in a plain loop: that vectorises.
+// See kernel.cuh. A block's first thread takes the section in a plain loop: that vectorises.
 #define TF_EACH(i, count)                                                                                  \
   for (int tf_count = (count), tf_section = (tf_count + gridDim.x - 1) / gridDim.x, i = blockIdx.x * tf_section, \
-           tf_end = min(tf_count, i + tf_section);                                                         \
+           tf_end = threadIdx.x == 0 ? min(tf_count, i + tf_section) : 0;                                                         \
        i < tf_end; ++i)

@@ -10,11 +10,11 @@ struct IslandParams {
 
 TF_KERNEL(island_prepare, const IslandParams p, const unsigned char* __restrict__ mask,
           unsigned char* __restrict__ in_mask, int* __restrict__ parent, int* __restrict__ area) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  in_mask[pixel] = mask[pixel] ? 0 : NO_CLASS;
-  parent[pixel] = pixel;
-  area[pixel] = 0;
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    in_mask[pixel] = mask[pixel] ? 0 : NO_CLASS;
+    parent[pixel] = pixel;
+    area[pixel] = 0;
+  }
 }
 
 // Row: adds its runs of pixels to the areas of their islands.
@@ -34,7 +34,7 @@ TF_KERNEL(island_count, const IslandParams p, const unsigned char* __restrict__ 
 
 TF_KERNEL(island_keep, const IslandParams p, const unsigned char* __restrict__ mask, const int* __restrict__ parent,
           const int* __restrict__ area, unsigned char* __restrict__ kept) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  kept[pixel] = mask[pixel] && area[find_root(parent, pixel)] >= p.least_area;
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    kept[pixel] = mask[pixel] && area[find_root(parent, pixel)] >= p.least_area;
+  }
 }

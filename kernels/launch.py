@@ -10,9 +10,9 @@ import math
 
 from trueflow.kernels.device import Device
 
-__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "each_launch", "fitted_tile", "pixel_launch"]
+__all__ = ["blocks", "check_cuda_launch", "cuda_packet_width", "fitted_tile", "pixel_launch"]
 
-# Pixels per block of the one-pixel-a-thread kernels. CPU: 1024 pixels are tens of microseconds of work, far above the
+# Pixels per block of the kernels that share out pixels. CPU: 1024 pixels are microseconds of work, above the
 # cost of taking a block. GPU: 256 threads divide every multiprocessor's limit (1024 on sm_75, 1536 on sm_86 and sm_87,
 # 2048 on sm_90), and up to 64 registers a thread, which no kernel passes, leave room for four such blocks.
 PIXEL_BLOCK = {"cpu": 1024, "cuda": 256}
@@ -37,15 +37,9 @@ def blocks(size: int, block: int) -> int:
 
 
 def pixel_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Grid and block for one thread per pixel."""
+    """Grid and block of a kernel that shares out its pixels itself (TF_EACH): on a GPU each thread then has one."""
     block = PIXEL_BLOCK[device.name]
-    return (blocks(n_pixels, block), 1, 1), (block, 1, 1)
-
-
-def each_launch(device: Device, n_pixels: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Grid and block of a kernel that shares out its pixels itself (TF_EACH): as above, but one thread a block on a CPU."""
-    grid, block = pixel_launch(device, n_pixels)
-    return grid, (1, 1, 1) if device.name == "cpu" else block
+    return (blocks(n_pixels, block), 1, 1), (1 if device.name == "cpu" else block, 1, 1)
 
 
 def fitted_tile(device: Device, tile: tuple[int, ...], lanes: int) -> tuple[int, ...]:

@@ -12,21 +12,21 @@ struct BoxParams {
 
 TF_KERNEL(box_average, const BoxParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
           float* __restrict__ r0_out, float2* __restrict__ r1_out) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  const int position = p.along_z ? pixel / p.n_x : pixel % p.n_x;
-  const int size = p.along_z ? p.n_z : p.n_x, stride = p.along_z ? p.n_x : 1;
-  const int begin = max(-p.radius, -position), end = min(p.radius, size - 1 - position);
-  float power = 0.f, real = 0.f, imag = 0.f;
-  for (int d = begin; d <= end; ++d) {
-    const int at = pixel + d * stride;
-    power += r0[at];
-    real += r1[at].x;
-    imag += r1[at].y;
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    const int position = p.along_z ? pixel / p.n_x : pixel % p.n_x;
+    const int size = p.along_z ? p.n_z : p.n_x, stride = p.along_z ? p.n_x : 1;
+    const int begin = max(-p.radius, -position), end = min(p.radius, size - 1 - position);
+    float power = 0.f, real = 0.f, imag = 0.f;
+    for (int d = begin; d <= end; ++d) {
+      const int at = pixel + d * stride;
+      power += r0[at];
+      real += r1[at].x;
+      imag += r1[at].y;
+    }
+    const float scale = 1.f / static_cast<float>(end - begin + 1);
+    r0_out[pixel] = power * scale;
+    r1_out[pixel] = make_float2(real * scale, imag * scale);
   }
-  const float scale = 1.f / static_cast<float>(end - begin + 1);
-  r0_out[pixel] = power * scale;
-  r1_out[pixel] = make_float2(real * scale, imag * scale);
 }
 
 struct BlendParams {
@@ -37,12 +37,12 @@ struct BlendParams {
 TF_KERNEL(blend, const BlendParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
           const float* __restrict__ r0_before, const float2* __restrict__ r1_before, float* __restrict__ r0_out,
           float2* __restrict__ r1_out) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_pixels) return;
-  const float keep = p.factor, take = 1.f - p.factor;
-  r0_out[pixel] = keep * r0_before[pixel] + take * r0[pixel];
-  r1_out[pixel] = make_float2(keep * r1_before[pixel].x + take * r1[pixel].x,
-                              keep * r1_before[pixel].y + take * r1[pixel].y);
+  TF_EACH(pixel, p.n_pixels) {
+    const float keep = p.factor, take = 1.f - p.factor;
+    r0_out[pixel] = keep * r0_before[pixel] + take * r0[pixel];
+    r1_out[pixel] = make_float2(keep * r1_before[pixel].x + take * r1[pixel].x,
+                                keep * r1_before[pixel].y + take * r1[pixel].y);
+  }
 }
 
 struct PhaseParams {
@@ -53,13 +53,13 @@ struct PhaseParams {
 // phase_turns = arg(R1) / (2 pi), in [-1/2, 1/2]; wrapped velocity = 2 v_N phase_turns; coherence = |R1| / R0, at most 1.
 TF_KERNEL(phase_coherence, const PhaseParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
           float* __restrict__ phase_turns, float* __restrict__ wrapped, float* __restrict__ coherence) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_pixels) return;
-  const float2 r = r1[pixel];
-  const float turns = atan2_turns(r.y, r.x);
-  phase_turns[pixel] = turns;
-  wrapped[pixel] = p.velocity_per_turn * turns;
-  coherence[pixel] = min(sqrtf(r.x * r.x + r.y * r.y) / max(r0[pixel], 1e-37f), 1.f);
+  TF_EACH(pixel, p.n_pixels) {
+    const float2 r = r1[pixel];
+    const float turns = atan2_turns(r.y, r.x);
+    phase_turns[pixel] = turns;
+    wrapped[pixel] = p.velocity_per_turn * turns;
+    coherence[pixel] = min(sqrtf(r.x * r.x + r.y * r.y) / max(r0[pixel], 1e-37f), 1.f);
+  }
 }
 
 // velocity = wrapped + step[fold], with step[fold] = 2 fold v_N rounded once on the host. The wrapped velocity is read
@@ -68,41 +68,41 @@ TF_KERNEL(phase_coherence, const PhaseParams p, const float* __restrict__ r0, co
 TF_KERNEL(unfold, const int n_pixels, const int max_fold, const float* __restrict__ step,
           const float* __restrict__ wrapped, const unsigned char* __restrict__ mask, signed char* __restrict__ fold,
           float* __restrict__ velocity) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= n_pixels) return;
-  const int k = mask[pixel] ? max(min(static_cast<int>(fold[pixel]), max_fold), -max_fold) : 0;
-  fold[pixel] = static_cast<signed char>(k);
-  velocity[pixel] = wrapped[pixel] + step[k + max_fold];
+  TF_EACH(pixel, n_pixels) {
+    const int k = mask[pixel] ? max(min(static_cast<int>(fold[pixel]), max_fold), -max_fold) : 0;
+    fold[pixel] = static_cast<signed char>(k);
+    velocity[pixel] = wrapped[pixel] + step[k + max_fold];
+  }
 }
 
 // The second phase (sub_bands.cu) from averaged maps; its length is the product of both bands' coherences.
 TF_KERNEL(second_phase, const int n_pixels, const float* __restrict__ r0_upper, const float2* __restrict__ r1_upper,
           const float* __restrict__ r0_lower, const float2* __restrict__ r1_lower, float2* __restrict__ second) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= n_pixels) return;
-  const float power = r0_upper[pixel] * r0_lower[pixel];
-  const float scale = power > 1e-30f ? 1.f / power : 0.f;
-  const float2 a = r1_upper[pixel], b = r1_lower[pixel];
-  second[pixel] = make_float2((a.x * b.x + a.y * b.y) * scale, (a.y * b.x - a.x * b.y) * scale);
+  TF_EACH(pixel, n_pixels) {
+    const float power = r0_upper[pixel] * r0_lower[pixel];
+    const float scale = power > 1e-30f ? 1.f / power : 0.f;
+    const float2 a = r1_upper[pixel], b = r1_lower[pixel];
+    second[pixel] = make_float2((a.x * b.x + a.y * b.y) * scale, (a.y * b.x - a.x * b.y) * scale);
+  }
 }
 
 // R1 / R0, of length 1 at most: the second phase where it is that of another pulse interval.
 TF_KERNEL(lag_phasor, const int n_pixels, const float* __restrict__ r0, const float2* __restrict__ r1,
           float2* __restrict__ phasor) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= n_pixels) return;
-  const float2 r = r1[pixel];
-  const float scale = 1.f / max(max(r0[pixel], sqrtf(r.x * r.x + r.y * r.y)), 1e-30f);
-  phasor[pixel] = make_float2(r.x * scale, r.y * scale);
+  TF_EACH(pixel, n_pixels) {
+    const float2 r = r1[pixel];
+    const float scale = 1.f / max(max(r0[pixel], sqrtf(r.x * r.x + r.y * r.y)), 1e-30f);
+    phasor[pixel] = make_float2(r.x * scale, r.y * scale);
+  }
 }
 
 // phase + fold in turns, NaN outside the mask.
 TF_KERNEL(unwrapped_turns, const int n_pixels, const float* __restrict__ phase_turns,
           const unsigned char* __restrict__ mask, const signed char* __restrict__ fold, float* __restrict__ turns) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= n_pixels) return;
-  const unsigned nan_bits = 0x7fc00000u;
-  float nan;
-  memcpy(&nan, &nan_bits, sizeof nan);
-  turns[pixel] = mask[pixel] ? phase_turns[pixel] + static_cast<float>(fold[pixel]) : nan;
+  TF_EACH(pixel, n_pixels) {
+    const unsigned nan_bits = 0x7fc00000u;
+    float nan;
+    memcpy(&nan, &nan_bits, sizeof nan);
+    turns[pixel] = mask[pixel] ? phase_turns[pixel] + static_cast<float>(fold[pixel]) : nan;
+  }
 }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
-from trueflow.kernels.launch import blocks, each_launch
+from trueflow.kernels.launch import blocks, pixel_launch
 from trueflow.kernels.predictions import FOLDS, N_COHERENCES, N_PHASES
 
 __all__ = ["EvidenceWeights", "RegionUnwrapper"]
@@ -103,7 +103,7 @@ class RegionUnwrapper:
             make("RoundParams", n_slots=self._n_slots, pairs=pairs, spare=spare)
             for pairs, spare in ((COUNT_PAIRS, COUNT_SPARE), (COUNT_SPARE, COUNT_PAIRS))
         ]
-        self._pixels, self._shared = each_launch(device, n_pixels), SHARED_LAUNCH[device.name]
+        self._pixels, self._shared = pixel_launch(device, n_pixels), SHARED_LAUNCH[device.name]
         self._paint = source("region_paint").struct("PaintParams", n_x=n_x, n_z=n_z, has_borders=int(continuity))
         self._kernels = {
             name: device.kernel(stem, name)

@@ -67,23 +67,23 @@ TF_PACKET_KERNEL(sub_bands, const SubBandParams p, const float2* __restrict__ ta
                  const float2* __restrict__ carrier, const unsigned char* __restrict__ mask,
                  const float2* __restrict__ x, float* __restrict__ r0_upper, float2* __restrict__ r1_upper, float* __restrict__ r0_lower,
                  float2* __restrict__ r1_lower) {
-  const int pixel = blockIdx.x * blockDim.x + threadIdx.x;
-  if (pixel >= p.n_x * p.n_z) return;
-  const int row = pixel / p.n_x, first = max(-p.half, -row), last = min(p.half, p.n_z - 1 - row);
-  BandSums upper = band_sums_zero(), lower = band_sums_zero();
-  const bool needed = !p.has_mask || near_mask(p, mask, row, pixel % p.n_x);
-  for (int k = 0; needed && k < p.n_ensemble; k += PACKET_WIDTH) {
-    const float2* at = x + pixel * p.n_ensemble + k;
-    const int count = min(PACKET_WIDTH, p.n_ensemble - k);
-    Packet even = packet_zero(), odd = packet_zero();
-    if (p.has_carrier)
-      filter_depth<true>(p, taps, carrier, at, count, first, last, even, odd);
-    else
-      filter_depth<false>(p, taps, carrier, at, count, first, last, even, odd);
-    const Packet turned = packet_times_j(odd);
-    add_band(upper, even - turned, count);
-    add_band(lower, even + turned, count);
+  TF_EACH(pixel, p.n_x * p.n_z) {
+    const int row = pixel / p.n_x, first = max(-p.half, -row), last = min(p.half, p.n_z - 1 - row);
+    BandSums upper = band_sums_zero(), lower = band_sums_zero();
+    const bool needed = !p.has_mask || near_mask(p, mask, row, pixel % p.n_x);
+    for (int k = 0; needed && k < p.n_ensemble; k += PACKET_WIDTH) {
+      const float2* at = x + pixel * p.n_ensemble + k;
+      const int count = min(PACKET_WIDTH, p.n_ensemble - k);
+      Packet even = packet_zero(), odd = packet_zero();
+      if (p.has_carrier)
+        filter_depth<true>(p, taps, carrier, at, count, first, last, even, odd);
+      else
+        filter_depth<false>(p, taps, carrier, at, count, first, last, even, odd);
+      const Packet turned = packet_times_j(odd);
+      add_band(upper, even - turned, count);
+      add_band(lower, even + turned, count);
+    }
+    store_band(upper, p.n_ensemble, r0_upper + pixel, r1_upper + pixel);
+    store_band(lower, p.n_ensemble, r0_lower + pixel, r1_lower + pixel);
   }
-  store_band(upper, p.n_ensemble, r0_upper + pixel, r1_upper + pixel);
-  store_band(lower, p.n_ensemble, r0_lower + pixel, r1_lower + pixel);
 }
