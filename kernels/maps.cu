@@ -39,9 +39,10 @@ TF_KERNEL(blend, const BlendParams p, const float* __restrict__ r0, const float2
           float2* __restrict__ r1_out) {
   TF_EACH(pixel, p.n_pixels) {
     const float keep = p.factor, take = 1.f - p.factor;
-    r0_out[pixel] = keep * r0_before[pixel] + take * r0[pixel];
-    r1_out[pixel] = make_float2(keep * r1_before[pixel].x + take * r1[pixel].x,
-                                keep * r1_before[pixel].y + take * r1[pixel].y);
+    // What is not a number must not stay for ever.
+    r0_out[pixel] = finite_or_zero(keep * r0_before[pixel] + take * r0[pixel]);
+    r1_out[pixel] = make_float2(finite_or_zero(keep * r1_before[pixel].x + take * r1[pixel].x),
+                                finite_or_zero(keep * r1_before[pixel].y + take * r1[pixel].y));
   }
 }
 
@@ -50,15 +51,27 @@ struct PhaseParams {
   float velocity_per_turn;  // 2 v_N
 };
 
+// R1 / R0, of length 1 at most whatever the units of the samples; 0 where that is no number.
+TF_INLINE float2 unit_phasor(float r0, float2 r1) {
+  const float size = 1.f / max(max(r0, 1e-37f), max(fabsf(r1.x), fabsf(r1.y)));  // squares must not overflow
+  const float power = r0 * size, real = r1.x * size, imag = r1.y * size;
+  const float scale = 1.f / max(max(power, sqrtf(real * real + imag * imag)), 1e-37f);  // 0 / 0 of silence
+  // Asked outright: max() of what is no number is another thing on a GPU.
+  const int sound = (fabsf(r0) <= LARGEST) & (fabsf(r1.x) <= LARGEST) & (fabsf(r1.y) <= LARGEST);
+  return make_float2(sound ? real * scale : 0.f, sound ? imag * scale : 0.f);
+}
+
 // phase_turns = arg(R1) / (2 pi), in [-1/2, 1/2]; wrapped velocity = 2 v_N phase_turns; coherence = |R1| / R0, at most 1.
+// All are 0 where R0 or R1 is no number.
 TF_KERNEL(phase_coherence, const PhaseParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
           float* __restrict__ phase_turns, float* __restrict__ wrapped, float* __restrict__ coherence) {
   TF_EACH(pixel, p.n_pixels) {
     const float2 r = r1[pixel];
-    const float turns = atan2_turns(r.y, r.x);
+    const float turns = finite_or_zero(atan2_turns(r.y, r.x));
+    const float2 u = unit_phasor(r0[pixel], r);
     phase_turns[pixel] = turns;
     wrapped[pixel] = p.velocity_per_turn * turns;
-    coherence[pixel] = min(sqrtf(r.x * r.x + r.y * r.y) / max(r0[pixel], 1e-37f), 1.f);
+    coherence[pixel] = min(sqrtf(u.x * u.x + u.y * u.y), 1.f);
   }
 }
 
@@ -79,10 +92,8 @@ TF_KERNEL(unfold, const int n_pixels, const int max_fold, const float* __restric
 TF_KERNEL(second_phase, const int n_pixels, const float* __restrict__ r0_upper, const float2* __restrict__ r1_upper,
           const float* __restrict__ r0_lower, const float2* __restrict__ r1_lower, float2* __restrict__ second) {
   TF_EACH(pixel, n_pixels) {
-    const float power = r0_upper[pixel] * r0_lower[pixel];
-    const float scale = power > 1e-30f ? 1.f / power : 0.f;
-    const float2 a = r1_upper[pixel], b = r1_lower[pixel];
-    second[pixel] = make_float2((a.x * b.x + a.y * b.y) * scale, (a.y * b.x - a.x * b.y) * scale);
+    const float2 a = unit_phasor(r0_upper[pixel], r1_upper[pixel]), b = unit_phasor(r0_lower[pixel], r1_lower[pixel]);
+    second[pixel] = make_float2(a.x * b.x + a.y * b.y, a.y * b.x - a.x * b.y);
   }
 }
 
@@ -90,9 +101,7 @@ TF_KERNEL(second_phase, const int n_pixels, const float* __restrict__ r0_upper, 
 TF_KERNEL(lag_phasor, const int n_pixels, const float* __restrict__ r0, const float2* __restrict__ r1,
           float2* __restrict__ phasor) {
   TF_EACH(pixel, n_pixels) {
-    const float2 r = r1[pixel];
-    const float scale = 1.f / max(max(r0[pixel], sqrtf(r.x * r.x + r.y * r.y)), 1e-30f);
-    phasor[pixel] = make_float2(r.x * scale, r.y * scale);
+    phasor[pixel] = unit_phasor(r0[pixel], r1[pixel]);
   }
 }
 

@@ -3,6 +3,11 @@
 #pragma once
 #include "kernel.cuh"
 
+#define LARGEST 3.4e38f
+
+// 0 for what is not a number, or infinite.
+TF_INLINE float finite_or_zero(float x) { return fabsf(x) <= LARGEST ? x : 0.f; }
+
 // cos and sin of 2 pi x, |error| < 2e-7 for |x| < 2^20; minimax on a quarter turn.
 TF_INLINE void sincos_turns(float x, float* sine, float* cosine) {
   // r in [-1/8, 1/8] turn around the nearest quarter turn.

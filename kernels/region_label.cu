@@ -17,11 +17,14 @@ TF_KERNEL(region_prepare, const LabelParams p, const float* __restrict__ phase_t
           const float* __restrict__ coherence, const unsigned char* __restrict__ mask,
           unsigned char* __restrict__ phase_class, float2* __restrict__ phasor, int* __restrict__ parent) {
   TF_EACH(pixel, p.n_x * p.n_z) {
-    const float all = coherence[pixel], weight = mask[pixel] ? all : 0.f;
-    const int in_class = min(max(static_cast<int>((phase_turns[pixel] + 0.5f) * N_CLASSES), 0), N_CLASSES - 1);
+    // What is not a number is no flow: it fails both comparisons.
+    const int is_phase = fabsf(phase_turns[pixel]) <= 1.f, is_coherence = fabsf(coherence[pixel]) <= 2.f;
+    const int is_flow = (mask[pixel] != 0) & is_phase & is_coherence;
+    const float phase = is_flow ? phase_turns[pixel] : 0.f, weight = is_flow ? coherence[pixel] : 0.f;
+    const int in_class = min(max(static_cast<int>((phase + 0.5f) * N_CLASSES), 0), N_CLASSES - 1);
     float sine, cosine;
-    sincos_turns(phase_turns[pixel], &sine, &cosine);
-    phase_class[pixel] = static_cast<unsigned char>(mask[pixel] ? in_class : NO_CLASS);
+    sincos_turns(phase, &sine, &cosine);
+    phase_class[pixel] = static_cast<unsigned char>(is_flow ? in_class : NO_CLASS);
     phasor[pixel] = make_float2(weight * cosine, weight * sine);
     parent[pixel] = pixel;
   }

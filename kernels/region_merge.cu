@@ -111,6 +111,11 @@ struct RoundParams {
   int pairs, spare;  // which counters count the pairs of this round's table and of the next one's
 };
 
+// Pairs to work on: none in a frame that had too many.
+TF_INLINE int pairs_of(const RoundParams& p, const int* counters) {
+  return counters[COUNT_OVERFLOW] ? 0 : counters[p.pairs];
+}
+
 TF_INLINE unsigned long long rank_of(int margin, int lower, int higher) {
   const unsigned long long capped = static_cast<unsigned long long>(min(max(margin, 0), (1 << 24) - 1));
   // The lower numbers win ties; numbers are below 2^20.
@@ -123,7 +128,7 @@ TF_KERNEL(region_best, const RoundParams p, const unsigned long long* __restrict
           const int* __restrict__ used, const int* __restrict__ merge_score, int* __restrict__ counters,
           unsigned long long* __restrict__ best, unsigned long long* __restrict__ rank, int* __restrict__ step) {
   counters[p.spare] = 0;
-  TF_EACH(i, counters[p.pairs]) {
+  TF_EACH(i, pairs_of(p, counters)) {
     const int lower = key_lower(listed[i]), higher = key_higher(listed[i]);
     int margin;
     step[i] = best_step(votes + used[i] * STEP_BINS, merge_score + lower * FOLD_BINS,
@@ -141,7 +146,7 @@ TF_KERNEL(region_link, const RoundParams p, const unsigned long long* __restrict
           const int* __restrict__ counters, const unsigned long long* __restrict__ best,
           const unsigned long long* __restrict__ rank, const int* __restrict__ step, int* __restrict__ link,
           int* __restrict__ link_offset, int* __restrict__ link_margin, int* __restrict__ linked) {
-  TF_EACH(i, counters[p.pairs]) {
+  TF_EACH(i, pairs_of(p, counters)) {
     if (rank[i] == 0ull) continue;
     const int lower = key_lower(listed[i]), higher = key_higher(listed[i]);
     const bool by_higher = best[higher] == rank[i];
@@ -177,13 +182,12 @@ TF_KERNEL(region_move, const RoundParams p, const int* __restrict__ link, const 
           const int* __restrict__ used, unsigned long long* __restrict__ next_keys,
           unsigned long long* __restrict__ next_listed, int* __restrict__ next_votes, int* __restrict__ next_used,
           int* __restrict__ counters) {
-  const PairTable next = {next_keys, next_listed, next_votes, next_used, counters + p.spare};
-  TF_EACH(i, counters[p.pairs]) {
+  const PairTable next = {next_keys, next_listed, next_votes, next_used, counters + p.spare, counters + COUNT_OVERFLOW};
+  TF_EACH(i, pairs_of(p, counters)) {
     int lower_offset, higher_offset, *mine = votes + used[i] * STEP_BINS;
     const int lower = find_group(link, link_offset, key_lower(listed[i]), &lower_offset);
     const int higher = find_group(link, link_offset, key_higher(listed[i]), &higher_offset);
     const int to = lower == higher ? -1 : find_slot(next, p.n_slots, lower, higher);
-    if (lower != higher && to < 0) atomicAdd(counters + COUNT_OVERFLOW, 1);
     for (int bin = 0; bin < STEPS && to >= 0; ++bin) {
       // fold(higher root) - fold(lower root) = step + offset of the lower - offset of the higher.
       const int step = bin - STEP_ZERO + lower_offset - higher_offset;
@@ -195,12 +199,14 @@ TF_KERNEL(region_move, const RoundParams p, const int* __restrict__ link, const 
   }
 }
 
-// Pair: what the rounds did not join is forgotten.
+// Pair: what the rounds did not join is forgotten. After a frame that had too many, so is everything.
 TF_KERNEL(region_forget, const RoundParams p, const int* __restrict__ counters, unsigned long long* __restrict__ keys,
           int* __restrict__ votes, const int* __restrict__ used) {
-  TF_EACH(i, counters[p.pairs]) {
-    keys[used[i]] = 0ull;
-    for (int bin = 0; bin < STEP_BINS; ++bin) votes[used[i] * STEP_BINS + bin] = 0;
+  const bool all = counters[COUNT_OVERFLOW] != 0;
+  TF_EACH(i, all ? p.n_slots : counters[p.pairs]) {
+    const int slot = all ? i : used[i];
+    keys[slot] = 0ull;
+    for (int bin = 0; bin < STEP_BINS; ++bin) votes[slot * STEP_BINS + bin] = 0;
   }
 }
 

@@ -14,6 +14,8 @@
 
 #define VOTE_RUN 64
 #define BRIDGE 14
+#define LONGEST 1.01f  // of a second phase, or a probability: what is more, or no number, says nothing
+#define FARTHEST 64.f  // turns of a previous frame
 #define SMALL_STEP 0.15f  // turns
 #define SECOND_ROWS 2      // one row in so many hears the second phase: it was averaged over three
 
@@ -39,7 +41,7 @@ TF_INLINE float2 slope_at(const VoteParams& p, const float2* phasor, int row, in
 }
 
 TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2* phasor, const float* coherence,
-                           const int* region, const PairTable& table, int* counters, int row, int column, int d_row, int d_column) {
+                           const int* region, const PairTable& table, int row, int column, int d_row, int d_column) {
   const int pixel = row * p.n_x + column, mine = region[pixel];
   const int reach = min(BRIDGE, d_row ? p.n_z - 1 - row : p.n_x - 1 - column);
   for (int t = 1; t <= reach; ++t) {
@@ -57,7 +59,7 @@ TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2
     const float d = apart - slope;
     const int m = nearest_int(d);
     weight *= coherence[pixel] * coherence[other] * (1.f - 2.f * fabsf(d - static_cast<float>(m))) + 0.02f;
-    vote(table, p.n_slots, mine, theirs, -m, nearest_int(weight * VOTE_UNIT), counters);
+    vote(table, p.n_slots, mine, theirs, -m, nearest_int(weight * VOTE_UNIT));
     return;
   }
 }
@@ -66,7 +68,7 @@ TF_INLINE void vote_border(const VoteParams& p, const float* phase, const float2
 TF_INLINE int expected_class(const float* classes, int n_pixels, int pixel) {
   float mean = 0.f;
   for (int k = 0; k < CLASS_FOLDS; ++k) mean += static_cast<float>(k - CLASS_ZERO) * classes[k * n_pixels + pixel];
-  return nearest_int(mean);
+  return fabsf(mean) <= FOLD_BINS ? nearest_int(mean) : 0;
 }
 
 // Where the phase wraps from one pixel to the next the classes should step with it: a classifier that is dead or upside
@@ -100,6 +102,7 @@ TF_INLINE bool beside_wall(const VoteParams& p, const int* region, int row, int 
 
 // How well a second phase agrees with what each fold predicts: Re(second conj(prediction)).
 TF_INLINE void vote_second(float2 second, float phase, float coherence, const float* table, float* seconds) {
+  if (!(fabsf(second.x) <= LONGEST) || !(fabsf(second.y) <= LONGEST)) return;
   const int c = max(0, min(SECOND_COHERENCES - 1, static_cast<int>(coherence * SECOND_COHERENCES)));
   const int t = max(0, min(SECOND_PHASES - 1, static_cast<int>((phase + 0.5f) * SECOND_PHASES)));
   const float* predicted = table + (c * SECOND_PHASES + t) * 2 * SECOND_BINS;
@@ -126,7 +129,7 @@ TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turn
   const int row = blockIdx.y * blockDim.y + threadIdx.y;
   const int begin = (blockIdx.x * blockDim.x + threadIdx.x) * p.run, end = min(begin + p.run, p.n_x);
   if (row >= p.n_z || begin >= p.n_x) return;
-  const PairTable table = {keys, listed, votes, used, counters + COUNT_PAIRS};
+  const PairTable table = {keys, listed, votes, used, counters + COUNT_PAIRS, counters + COUNT_OVERFLOW};
   const bool has_second = p.has_second && row % SECOND_ROWS == 0;
   int current = -1, area = 0, wall = 0, n_before = 0, agreement = 0;
   int wraps = 0, agreed = 0;
@@ -146,18 +149,21 @@ TF_KERNEL(region_votes, const VoteParams p, const float* __restrict__ phase_turn
     const float phase = phase_turns[pixel];
     ++area;
     if (p.has_borders) {
-      vote_border(p, phase_turns, phasor, coherence, region, table, counters, row, column, 0, 1);
-      vote_border(p, phase_turns, phasor, coherence, region, table, counters, row, column, 1, 0);
+      vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 0, 1);
+      vote_border(p, phase_turns, phasor, coherence, region, table, row, column, 1, 0);
     }
     if (beside_wall(p, region, row, column))
       wall += nearest_int((1.f - 2.f * fabsf(phase)) * coherence[pixel] * VOTE_UNIT);
     if (has_second) vote_second(second[pixel], phase, coherence[pixel], second_table, seconds);
     if (p.has_classes) {
-      for (int k = 0; k < CLASS_FOLDS; ++k) class_sums[k] += classes[k * p.n_x * p.n_z + pixel];
+      for (int k = 0; k < CLASS_FOLDS; ++k) {
+        const float share = classes[k * p.n_x * p.n_z + pixel];
+        if (share >= 0.f && share <= LONGEST) class_sums[k] += share;
+      }
       watch_classes(p, phase_turns, region, classes, row, column, 0, 1, &wraps, &agreed);
       watch_classes(p, phase_turns, region, classes, row, column, 1, 0, &wraps, &agreed);
     }
-    if (p.has_before && before_turns[pixel] == before_turns[pixel]) {  // NaN: there was no flow
+    if (p.has_before && fabsf(before_turns[pixel]) <= FARTHEST) {  // NaN: there was no flow
       const float apart = before_turns[pixel] - phase;
       const int fold = nearest_int(apart);
       float sine, cosine;

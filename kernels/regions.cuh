@@ -4,8 +4,8 @@
 // units of 1 / 512, so that they do not depend on the order in which threads add. Regions are numbered in the order of
 // their first pixels, so that ties broken by number are broken alike however threads are scheduled.
 //
-// Bounds: at most max_regions regions and n_slots pairs. A frame that needs more is not dealiased at all (`overflow` is
-// set, every fold 0, confidence 0): which of its regions would be lost first must not depend on scheduling.
+// Bounds: at most max_regions regions and most_pairs pairs. A frame that needs more is not dealiased at all (`overflow`
+// is set, every fold 0, confidence 0): which of its regions would be lost first must not depend on scheduling.
 #pragma once
 #include "math.cuh"
 
@@ -75,7 +75,7 @@ TF_INLINE int find_group(const int* link, const int* link_offset, int region, in
 // fold(higher) - fold(lower); and a list of the pairs there are, with their slots.
 struct PairTable {
   unsigned long long *keys, *listed;
-  int *votes, *used, *n_used;
+  int *votes, *used, *n_used, *overflow;
 };
 
 TF_INLINE unsigned long long pair_key(int lower, int higher) {
@@ -84,32 +84,37 @@ TF_INLINE unsigned long long pair_key(int lower, int higher) {
 TF_INLINE int key_lower(unsigned long long key) { return static_cast<int>(key >> 32) - 1; }
 TF_INLINE int key_higher(unsigned long long key) { return static_cast<int>(key & 0xffffffffu) - 1; }
 
-// The slot of a pair among n_slots (a power of two), taken if it is new; -1 where all are taken.
+// A quarter of the slots stays empty: searches end soon.
+TF_INLINE int most_pairs(int n_slots) { return n_slots / 4 * 3; }
+
+// The slot of a pair among n_slots (a power of two), taken if it is new; -1 once there are too many.
 TF_INLINE int find_slot(const PairTable& table, int n_slots, int a, int b) {
   const unsigned long long key = a < b ? pair_key(a, b) : pair_key(b, a);
-  // Neighbours have numbers near each other: pairs that are near in the image should be so in memory.
-  unsigned slot = static_cast<unsigned>(a < b ? 5 * a + 3 * b : 3 * a + 5 * b);
-  for (int probe = 0; probe < n_slots; ++probe, ++slot) {
+  // Neighbours in the image have numbers near each other, and should be near in memory; a hash of few bits spreads them.
+  unsigned slot = 4u * static_cast<unsigned>(a + b) + static_cast<unsigned>((key * 0x9e3779b97f4a7c15ull) >> 60);
+  while (!atomic_read(table.overflow)) {
     const int at = static_cast<int>(slot & static_cast<unsigned>(n_slots - 1));
     unsigned long long found = atomic_read(table.keys + at);  // most pairs are known: that spares the exchange
     if (found == 0ull) found = atomicCAS(table.keys + at, 0ull, key);
     if (found == 0ull) {
       const int place = atomicAdd(table.n_used, 1);
+      if (place >= most_pairs(n_slots)) {
+        atomicAdd(table.overflow, 1);
+        return -1;
+      }
       table.used[place] = at;
       table.listed[place] = key;
     }
     if (found == 0ull || found == key) return at;
+    ++slot;
   }
   return -1;
 }
 
 // Adds votes for fold(b) - fold(a) = step.
-TF_INLINE void vote(const PairTable& table, int n_slots, int a, int b, int step, int weight, int* counters) {
+TF_INLINE void vote(const PairTable& table, int n_slots, int a, int b, int step, int weight) {
   const int bin = STEP_ZERO + (a < b ? step : -step);
   if (bin < 0 || bin >= STEPS) return;
   const int slot = find_slot(table, n_slots, a, b);
-  if (slot < 0)
-    atomicAdd(counters + COUNT_OVERFLOW, 1);
-  else
-    atomicAdd(table.votes + slot * STEP_BINS + bin, weight);
+  if (slot >= 0) atomicAdd(table.votes + slot * STEP_BINS + bin, weight);
 }

@@ -22,6 +22,9 @@ FOLD_BINS, STEP_BINS, SECOND_BINS, SUMS, COUNTERS = 16, 16, 8, 2, 8  # as in reg
 CLASS_BINS, CLASS_FOLDS = 8, 5
 COUNT_PAIRS, COUNT_SPARE = 6, 7
 ROUNDS = 6
+# Three quarters of the slots take pairs, three for each region: more have no borders between them, only bridges do.
+PIXELS_PER_REGION, PIXELS_PER_SLOT = 8, 2
+MOST_PIXELS = 1 << 21  # all of them in one group: sums of 512 a pixel and kind of evidence fit 32 bits
 VOTE_RUN, VOTE_ROWS = 64, 8  # CPU: whole rows, which it reads ahead
 # Threads that share regions or pairs, of which there are hundreds to tens of thousands.
 SHARED_LAUNCH = {"cpu": ((16, 1, 1), (1, 1, 1)), "cuda": ((64, 1, 1), (256, 1, 1))}
@@ -75,9 +78,11 @@ class RegionUnwrapper:
     ) -> None:
         n_z, n_x = shape
         n_pixels = n_z * n_x
+        if not 1 <= n_pixels <= MOST_PIXELS:
+            raise ValueError(f"shape: {n_z} x {n_x}, expected 1 to {MOST_PIXELS} pixels")
         self._device, self._shape = device, shape
-        self._n_regions = min(max(64, n_pixels // 8), (1 << 20) - 1)
-        self._n_slots = max(256, 1 << (n_pixels // 4 - 1).bit_length())
+        self._n_regions = max(64, n_pixels // PIXELS_PER_REGION)
+        self._n_slots = max(256, 1 << (n_pixels // PIXELS_PER_SLOT - 1).bit_length())
         make = source("region_merge").struct
         self._label = source("region_label").struct("LabelParams", n_x=n_x, n_z=n_z, max_regions=self._n_regions)
         values = asdict(weights or EvidenceWeights())
@@ -162,13 +167,35 @@ class RegionUnwrapper:
             The previous frame's unwrapped phase in turns, NaN where there was no flow.
         classes : float32 (5, n_z, n_x), optional
             A classifier's probabilities of folds -2 to 2.
+
+        Notes
+        -----
+        Pixels whose phase or coherence is not a number are no flow; other evidence that is none says nothing.
+
+        Raises
+        ------
+        ValueError
+            Of another shape.
         """
+        self._check(phase_turns, coherence, mask, second, before_turns, classes)
         with self._device.together():
             self._label_regions(phase_turns, coherence, mask)
             self._vote(phase_turns, coherence, second, before_turns, classes)
             for launch in self._merging[second is not None]:
                 launch()
             return self._paint_pixels(phase_turns, coherence)
+
+    def _check(
+        self, phase_turns: Any, coherence: Any, mask: Any, second: SecondPhase | None, before_turns: Any, classes: Any
+    ) -> None:
+        given = {
+            "phase_turns": phase_turns, "coherence": coherence, "mask": mask, "before_turns": before_turns,
+            "second": second and second[0],
+        }  # fmt: skip
+        expected = dict.fromkeys(given, self._shape) | {"classes": (CLASS_FOLDS, *self._shape)}
+        for name, array in (given | {"classes": classes}).items():
+            if array is not None and tuple(array.shape) != expected[name]:
+                raise ValueError(f"{name}: shape {tuple(array.shape)}, expected {expected[name]}")
 
     def _label_regions(self, phase_turns: Any, coherence: Any, mask: Any) -> None:
         label, pixels, kernel = self._label, self._pixels, self._kernels

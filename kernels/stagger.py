@@ -42,7 +42,7 @@ class LagPhasor:
 def lag_phasor_reference(r0: NDArray[Any], r1: NDArray[Any]) -> NDArray[np.complex128]:
     """The specification of `LagPhasor`, in float64."""
     r = r1.astype(np.complex128)
-    return np.asarray(r / np.maximum(np.maximum(r0.astype(np.float64), np.abs(r)), 1e-30))
+    return np.asarray(r / np.maximum(np.maximum(r0.astype(np.float64), np.abs(r)), 1e-37))
 
 
 def stagger_table(slow_time_filter: NDArray[np.float64], *, stagger: tuple[int, int]) -> NDArray[np.complex64]:

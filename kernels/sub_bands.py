@@ -172,5 +172,5 @@ def sub_band_phase_reference(
         r1 = (band[..., 1:] * band[..., :-1].conj()).mean(axis=-1)
         r0s.append(box_average_reference((np.abs(band) ** 2).mean(axis=-1), size_z=size_z, size_x=size_x))
         r1s.append(box_average_reference(r1, size_z=size_z, size_x=size_x))
-    power = r0s[0] * r0s[1]
-    return np.asarray(r1s[0] * r1s[1].conj() / np.where(power > 1e-30, power, np.inf))
+    upper, lower = (r1 / np.maximum(np.maximum(r0, np.abs(r1)), 1e-37) for r0, r1 in zip(r0s, r1s, strict=True))
+    return np.asarray(upper * lower.conj())

@@ -12,7 +12,7 @@ from trueflow.pipeline.grid import ImageGrid
 
 __all__ = ["make_grid", "make_waves"]
 
-MAX_PIXELS = 1 << 22
+MAX_PIXELS = 1 << 21  # what the dealiasing engine's sums can hold
 LATERAL_TO_AXIAL = 2.0  # default pixels are this much wider than deep: lateral resolution is coarser
 
 

@@ -110,3 +110,13 @@ def test_a_lag_outside_the_ensemble_is_refused(device, lag):
 def test_pairs_that_are_none_are_refused(device, first, step):
     with pytest.raises(ValueError, match="no pair"):
         Autocorrelator(device, shape=SHAPE, n_ensemble=4, first=first, step=step)
+
+
+def test_a_recursive_average_forgets_what_is_no_number(device):
+    plan = Blend(device, shape=(2, 2), factor=0.5)
+    r0, r1 = np.ones((2, 2), np.float32), np.ones((2, 2), np.complex64)
+    out = plan(np.full((2, 2), np.nan, np.float32), np.full((2, 2), np.inf, np.complex64), r0, r1)
+    for _ in range(40):
+        out = plan(r0, r1, *out)
+    np.testing.assert_allclose(out[0], 1, rtol=1e-6)
+    np.testing.assert_allclose(out[1], 1, rtol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flows import blobs, second_phase, tube, wrapped
 
-from trueflow.kernels import get_device
+from trueflow.kernels import get_device, regions
 from trueflow.kernels.predictions import ratio_table
 from trueflow.kernels.regions import RegionUnwrapper
 
@@ -192,7 +192,7 @@ def test_one_region_more_than_the_bound_leaves_the_frame_as_it_was():
 
 
 def bricks():
-    """A brick wall in three phases half a turn apart: 496 regions, within the bound of 512, but 1,200 pairs of 1024."""
+    """A brick wall in three phases half a turn apart: 496 regions, within the bound of 512, and 1,200 pairs."""
     z, x = np.mgrid[:64, :64]
     course = z // 2
     in_course = (x + 2 * (course % 2)) // 4
@@ -200,18 +200,20 @@ def bricks():
     return phase, x < 60
 
 
-def test_more_pairs_than_the_bound_leave_the_frame_as_it_was():
+def test_more_pairs_than_the_bound_leave_the_frame_as_it_was(monkeypatch):
+    monkeypatch.setattr(regions, "PIXELS_PER_SLOT", 4)  # 768 pairs; by default three for each of the regions
     phase, mask = bricks()
     fold, confidence = folds(phase, mask, before_turns=phase + 1)
     assert not fold.any()
     assert not confidence.any()
-    half = mask & (np.arange(64) < 36)
+    half = mask & (np.arange(64) < 30)
     assert folds(phase, half)[1][half].min() > 0  # fewer pairs of the same bricks are dealiased
 
 
 @pytest.mark.parametrize("kind", ["noise", "regions", "pairs"])
-def test_frames_do_not_leak_into_each_other(kind):
+def test_frames_do_not_leak_into_each_other(kind, monkeypatch):
     """Neither after a frame of noise nor after one that was over a bound."""
+    monkeypatch.setattr(regions, "PIXELS_PER_SLOT", 4)
     shape = (64, 64)
     plan = RegionUnwrapper(get_device("cpu", n_threads=2), shape=shape)
     turns, mask = tube(shape, center=32, radius=20, peak_v_n=2.5)

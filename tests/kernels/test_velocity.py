@@ -40,6 +40,30 @@ def test_phase_and_coherence_match_the_reference(device, rng):
     np.testing.assert_allclose(wrapped, 0.62 * phase.astype(float), rtol=4 * EPS)
 
 
+@pytest.mark.parametrize("scale", [1e-24, 1.0, 1e24])
+def test_coherence_does_not_depend_on_the_units_of_the_samples(device, rng, scale):
+    r0 = rng.uniform(1, 2, (9, 7)).astype(np.float32)
+    r1 = (0.5 * np.exp(2j * np.pi * rng.uniform(-0.5, 0.5, (9, 7)))).astype(np.complex64)
+    plan = PhaseCoherence(device, shape=(9, 7), nyquist_velocity_m_s=0.5)
+    expected = plan(r0, r1)
+    for found, same in zip(plan(np.float32(scale) * r0, np.complex64(scale) * r1), expected, strict=True):
+        np.testing.assert_allclose(found, same, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_have_no_phase_and_no_coherence(device, value):
+    r0, r1 = np.ones((3, 4), np.float32), np.full((3, 4), 0.5j, np.complex64)
+    r0[0, 0] = r1[1, 1] = r1[2, 2] = value
+    r0[2, 2] = value
+    phase, wrapped, coherence = PhaseCoherence(device, shape=(3, 4), nyquist_velocity_m_s=0.5)(r0, r1)
+    spoilt = np.zeros((3, 4), bool)
+    spoilt[[0, 1, 2], [0, 1, 2]] = True
+    assert np.isfinite(phase).all()
+    assert np.isfinite(wrapped).all()
+    np.testing.assert_array_equal(coherence[spoilt], 0)
+    np.testing.assert_allclose(coherence[~spoilt], 0.5, rtol=1e-6)
+
+
 @pytest.mark.parametrize("radius", [0, 1, 3])
 def test_flow_mask_matches_the_reference(device, rng, radius):
     r0 = rng.lognormal(0, 2, SHAPE).astype(np.float32)
