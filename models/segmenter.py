@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from trueflow.kernels.device import Device
 from trueflow.kernels.features import Features, SecondPhase
+from trueflow.kernels.fold_agreement import FoldAgreement
 from trueflow.kernels.fold_classes import FoldClasses
 from trueflow.models.weights import Network, NetworkError, load_network, load_shipped
 
@@ -21,6 +22,7 @@ class InferenceEngine(Protocol):
     """Runs the network: float32 (1, 10, H, W) to logits (1, 6, H, W), both on the device."""
 
     name: str
+    only_launches: bool  # on the device, without waiting for it
 
     def __call__(self, tensor: Any) -> Any:
         """Logits, good until the next call."""
@@ -73,6 +75,7 @@ class Segmenter:
         self.features = Features(device, shape=shape)
         self.engine = make_engine(name, device, self.network, padded=self.features.padded)
         self._classes = FoldClasses(device, shape=shape, padded=self.features.padded)
+        self._agreement = FoldAgreement(device, shape=shape)
 
     @property
     def description(self) -> str:
@@ -102,7 +105,8 @@ class Segmenter:
         """
         tensor = self.features(r0, phase_turns, coherence, envelope, second)
         fold_class, probability, folds = self._classes(self.engine(tensor))
-        return fold_class, probability, folds
+        agreed = self._agreement(phase_turns, coherence, fold_class, probability, folds)
+        return fold_class, probability, agreed
 
 
 def make_engine(name: str, device: Device, network: Network, *, padded: tuple[int, int]) -> InferenceEngine:
