@@ -64,7 +64,9 @@ emulate: environment ## run the kernels' tests on the GPU's text and launches, t
 	  --ignore=tests/kernels/test_sanitizers.py $(PYTEST)
 
 .PHONY: gpu-check
-gpu-check: environment ## on a machine with an NVIDIA GPU: test and time everything there, write build/gpu-check/report.md
+gpu-check: ## on a machine with an NVIDIA GPU: test and time everything there, write build/gpu-check/report.md
+	@tests/gpu.sh $(PYTHON)
+	@$(MAKE) --no-print-directory environment
 	@$(BIN)/python -m trueflow.benchmarks.gpu_check
 
 .PHONY: gpu-model
@@ -109,10 +111,11 @@ $(MADE): | prerequisites
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# Without build isolation a change of a kernel costs its own compilation, not that of a build environment.
+# Without build isolation a change of a kernel costs its own compilation, not that of a build environment. TensorRT-RTX
+# comes in recipes of a few lines, which are built with setuptools and wheel.
 $(INSTALLED): pyproject.toml $(MADE)
 	@echo "Installing Trueflow and its development tools into $(VENV)"
-	$(PIP) scikit-build-core cmake ninja
+	$(PIP) scikit-build-core cmake ninja setuptools wheel
 	$(PIP) --no-build-isolation -e '.[dev]'
 	touch $@ $(BUILT)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trueflow.benchmarks.dealias_command import dealias
+from trueflow.benchmarks.latency_command import latency
 from trueflow.benchmarks.segmentation_command import segmentation
 from trueflow.benchmarks.simulation_command import simulation
 from trueflow.benchmarks.viewer_command import viewer
@@ -262,6 +263,7 @@ def _show(title: str, table: Table) -> None:
 
 
 bench.add_command(dealias)
+bench.add_command(latency)
 bench.add_command(segmentation)
 bench.add_command(simulation)
 bench.add_command(viewer)

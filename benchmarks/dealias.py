@@ -20,7 +20,7 @@ from trueflow.pipeline.dealias import Dealias
 from trueflow.pipeline.frames import VelocityFrame
 
 __all__ = [
-    "ALL_BANDS", "BANDS", "ENGINE", "EVIDENCE", "CaseResult", "Contender", "by_family", "dealiaser",
+    "ALL_BANDS", "BANDS", "ENGINE", "LEAST_FLOW", "CaseResult", "Contender", "by_family", "counted", "dealiaser",
     "mean_over_families", "peer", "run_dealias", "stage", "within",
 ]  # fmt: skip
 
@@ -30,17 +30,9 @@ ENGINE = "regions"
 BANDS = ((0.0, 1.0), (1.0, 1.75), (1.75, 3.1), (3.1, 5.2))
 ALL_BANDS = (0.0, BANDS[-1][1])
 
-# The engine with each kind of evidence left out, and with each on its own. Frames of the set have no predecessor: what
-# the previous frame is worth is measured on sequences.
-EVIDENCE = {
-    "all": DealiasConfig(),
-    "without continuity": DealiasConfig(continuity=False),
-    "without second phase": DealiasConfig(second_phase=False),
-    "without wall": DealiasConfig(wall=False),
-    "continuity alone": DealiasConfig(second_phase=False, wall=False),
-    "second phase alone": DealiasConfig(continuity=False, wall=False),
-    "wall alone": DealiasConfig(continuity=False, second_phase=False),
-}
+# A family with fewer flow pixels than this in a band is not counted in the band's means: they may be one group, and
+# would weigh as much as thousands of another family. What the mask shows is a mean over all families.
+LEAST_FLOW = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +124,11 @@ def by_family(results: Iterable[CaseResult]) -> dict[str, Tally]:
     for result in results:
         found.setdefault(result.case.family, []).append(result.tally)
     return {family: reduce(add, tallies) for family, tallies in found.items()}
+
+
+def counted(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
+    """The families with at least `LEAST_FLOW` flow pixels."""
+    return {family: pooled for family, pooled in tallies.items() if pooled.n_flow >= LEAST_FLOW}
 
 
 def mean_over_families(tallies: Mapping[str, Tally], rate: str) -> float:

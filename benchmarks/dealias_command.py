@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["dealias"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PICTURES = RESULTS.parents[1] / "docs" / "pictures"
-PARTS = ("scenes", "evidence", "sequences", "disk", "timing")
+DOCS = RESULTS.parents[1] / "docs"
+PICTURES, STAGGER = DOCS / "pictures", DOCS / "stagger.md"
+PARTS = ("scenes", "fresh", "evidence", "sequences", "disk", "stagger", "timing")
 
 
 @click.command()
@@ -39,9 +40,10 @@ def dealias(
 ) -> None:  # fmt: skip
     """Score the dealiasing engine and its peers against known truth: wrong folds first.
 
-    Twelve families of scenes at 0.8 to 5 v_N, 16 pulses at 15 dB and 8 pulses at 8 dB, nothing supplied; the engine
-    with each kind of evidence left out and on its own; short sequences; the real rotating disk; times. The first run
-    simulates the scenes, which takes some minutes.
+    Twelve families of scenes at 0.8 to 5 v_N, 16 pulses at 15 dB and 8 pulses at 8 dB, nothing supplied, with the seeds
+    that the engine was fitted to and with fresh ones; the engine with each kind of evidence left out and on its own;
+    short sequences; the real rotating disk; staggered pulses; times. The first run simulates the scenes, which takes
+    some ten minutes.
     """
     from trueflow.benchmarks.dealias_parts import Run
 
@@ -61,9 +63,11 @@ def dealias(
 
 
 def _write(run: Run, json_path: Path | None, worst: Path | None, reliability: Path | None, page: Path | None) -> None:
+    from trueflow.benchmarks.dealias_markdown import with_table
     from trueflow.benchmarks.dealias_page import as_page
     from trueflow.benchmarks.dealias_pictures import draw_reliability
     from trueflow.benchmarks.dealias_report import as_json
+    from trueflow.benchmarks.dealias_sections import stagger_table
     from trueflow.pipeline.output import Outputs
 
     document: dict[str, Any] = run.document()
@@ -76,5 +80,8 @@ def _write(run: Run, json_path: Path | None, worst: Path | None, reliability: Pa
             outputs.add(json_path).write_text(as_json(document) + "\n")
         if worst and "summary" in document:
             run.gallery.save(outputs.add(worst))
-        if reliability and document.get("confidence"):
-            draw_reliability(document["confidence"], outputs.add(reliability))
+        told = document.get("fresh", document).get("confidence")  # of the seeds that nothing was fitted to, if there
+        if reliability and told:
+            draw_reliability(told, outputs.add(reliability))
+        if page and "stagger" in document:
+            outputs.add(STAGGER).write_text(with_table(STAGGER.read_text(), stagger_table(document["stagger"])))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trueflow.benchmarks.dealias import ALL_BANDS, BANDS, ENGINE
-from trueflow.benchmarks.dealias_goals import best_peer, figure, goals
-from trueflow.benchmarks.dealias_peers import PEERS
+from trueflow.benchmarks.dealias import ALL_BANDS, BANDS, ENGINE, LEAST_FLOW
+from trueflow.benchmarks.dealias_goals import FITTED, FRESH, best_peer, figure, goals, seed_sets
+from trueflow.benchmarks.dealias_markdown import band_title, number, percent, table, title
+from trueflow.benchmarks.dealias_sections import disk, evidence, sequences, stagger, timing
+from trueflow.benchmarks.validation import FRESH_PEAKS, FRESH_SEEDS
 
 __all__ = ["as_page"]
 
+Document = Mapping[str, Any]
 
-def as_page(document: Mapping[str, Any], *, reliability: str | None = None) -> str:
+
+def as_page(document: Document, *, reliability: str | None = None) -> str:
     """Markdown.
 
     Parameters
@@ -23,198 +27,128 @@ def as_page(document: Mapping[str, Any], *, reliability: str | None = None) -> s
         Where the reliability diagram is, seen from the page.
     """
     lines = [*_head(document)]
-    if "summary" in document:
-        lines += [*_contenders(document), *_families(document)]
-    if document.get("confidence"):
-        lines += _confidence(document["confidence"], reliability)
+    sets = seed_sets(document)
+    if sets:
+        lines += [*_contenders(sets), *_families(sets), *_confidence(sets, reliability)]
     if "evidence" in document:
-        lines += _evidence(document["evidence"])
+        lines += evidence(document["evidence"])
     if "sequences" in document:
-        lines += _sequences(document["sequences"]["summary"])
+        lines += sequences(document["sequences"]["summary"])
     if "disk" in document:
-        lines += _disk(document["disk"])
+        lines += disk(document["disk"])
+    if "stagger" in document:
+        lines += stagger(document["stagger"])
     if "timing" in document:
-        lines += _timing(document)
+        lines += timing(document)
     return "\n".join([*lines, ""])
 
 
-def _head(document: Mapping[str, Any]) -> Iterator[str]:
-    made = document["provenance"]
+def _head(document: Document) -> Iterator[str]:
+    made, peaks = document["provenance"], " and ".join(f"{peak:g}" for peak in FRESH_PEAKS)
     yield from ("# Wrong folds: the dealiasing engine and its peers", "")
     yield (
         f"Made by `trueflow bench dealias` on set {document['set']}, {made['date'][:10]}, commit {_commit(made)}, "
         f"{made['processor']}. A fold is wrong where the velocity is off by 2 v_N or more; nobody is told the absolute "
         "fold. Frames are sorted by the largest true speed in them, the pixels of a family's frames are pooled, and "
-        "families count alike. Figures per case are in dealias.json."
+        f"families count alike; one with fewer than {LEAST_FLOW} flow pixels in a band is not counted there, neither "
+        "for the engine nor for peers. Figures per case are in dealias.json."
+    )
+    yield (
+        f"\n**{FITTED.capitalize()}**: the scenes that the engine's weights and confidence curves were fitted to, so "
+        f"that its figures there flatter it. **{FRESH.capitalize()}**: those of {peaks} v_N "
+        f"made {len(FRESH_SEEDS)} times more with other speckle and other noise, which nothing was fitted to."
     )
     yield from (f"\n{s['name']} was left out: {s['reason']}." for s in document["skipped"])
     rows = [[g.what, g.limit, g.found, "met" if g.met else "**missed**"] for g in goals(document)]
     if rows:
-        yield from ("", "## Goals", "", *_table(["", "goal", "found", ""], rows))
+        yield from ("", "## Goals", "", *table(["", "goal", "found", ""], rows))
 
 
-def _contenders(document: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("", "## Wrong folds on the validation set", "")
-    if versions := document["peer_versions"]:
+def _contenders(sets: Mapping[str, Document]) -> Iterator[str]:
+    yield from ("", "## Wrong folds on the validation set")
+    if versions := next(iter(sets.values()))["peer_versions"]:
         named = ", ".join(f"{name} {version or '?'}" for name, version in versions.items())
         yield (
-            f"Peers ({named}) get the engine's mask and phase, and for each frame the better, by the truth, of their "
-            "own absolute fold and of the near-wall rule: a choice that nobody without the truth can make.\n"
+            f"\nPeers ({named}) get the engine's mask and phase, and for each frame the better, by the truth, of their "
+            "own absolute fold and of the near-wall rule: a choice that nobody without the truth can make."
         )
-    header = ["", *(_band(b) for b in BANDS), "all", "false folds on unaliased pixels", "RMSE / v_N"]
-    rows = []
-    for name in document["contenders"]:
-        rates = [_percent(figure(document, name, band, "wrong_fold_rate")) for band in (*BANDS, ALL_BANDS)]
-        false = _percent(figure(document, name, ALL_BANDS, "false_fold_rate_on_unaliased"))
-        rows.append([_title(name), *rates, false, _number(figure(document, name, ALL_BANDS, "rmse_v_n"))])
-    yield from _table(header, rows)
+    header = [*(band_title(b) for b in BANDS), "all", "false folds on unaliased pixels", "RMSE / v_N"]
+    for seeds, part in sets.items():
+        rows = []
+        for name in part["contenders"]:
+            rates = [percent(figure(part, name, band, "wrong_fold_rate")) for band in (*BANDS, ALL_BANDS)]
+            false = percent(figure(part, name, ALL_BANDS, "false_fold_rate_on_unaliased"))
+            rows.append([title(name), *rates, false, number(figure(part, name, ALL_BANDS, "rmse_v_n"))])
+        yield from ("", *table([seeds, *header], rows))
 
 
-def _families(document: Mapping[str, Any]) -> Iterator[str]:
-    if ENGINE not in document["contenders"]:
+def _families(sets: Mapping[str, Document]) -> Iterator[str]:
+    sets = {seeds: part for seeds, part in sets.items() if ENGINE in part["contenders"]}
+    if not sets:
         return
-    peer = best_peer(document)
+    yield from ("", "## By family", "")
+    yield (
+        f"Wrong folds: the engine / the best peer; in brackets with fewer than {LEAST_FLOW} flow pixels, which is not "
+        "counted in the means. Below, the flow pixels, which the mask shows and whose folds are judged, and what part "
+        "of the true flow they are."
+    )
+    for seeds, part in sets.items():
+        wrong, shown = _family_rows(part)
+        peer = best_peer(part)
+        header = [*(band_title(b) for b in BANDS), "all"]
+        yield from ("", *table([f"{seeds}: wrong{f', engine / {peer}' if peer else ''}", *header], wrong))
+        yield from ("", *table([f"{seeds}: flow pixels", *header], shown))
+
+
+def _family_rows(part: Document) -> tuple[list[list[str]], list[list[str]]]:
+    """Cells of wrong folds, and of flow pixels, by family and band."""
+    peer = best_peer(part)
     names = [ENGINE, *([peer] if peer else [])]
-    rates = {
-        (row["contender"], row["family"], tuple(row["band_v_n"])): (row["wrong_fold_rate"], row["coverage"])
-        for row in document["by_family"]
-    }
-    bands = (*BANDS, ALL_BANDS)
-    header = ["family", *(_band(b) for b in BANDS), "all"]
-    yield from ("", "## By family", "", f"Wrong folds: the engine{f' / {peer}' if peer else ''}.", "")
-    rows, shown = [], []
-    for family in document["families"]:
-        found = [[rates.get((name, family, band), (None, None)) for name in names] for band in bands]
-        cells = (" / ".join(_percent(wrong) for wrong, _ in cell if wrong is not None) for cell in found)
-        rows.append([family, *cells])
-        shown.append([family, *(_percent(cell[0][1]) for cell in found)])
-    yield from (*_table(header, rows), "", "True flow that the mask shows: folds are judged there.", "")
-    yield from _table(header, shown)
+    found = {(row["contender"], row["family"], tuple(row["band_v_n"])): row for row in part["by_family"]}
+    wrong, shown = [], []
+    for family in part["families"]:
+        rates, pixels = [family], [family]
+        for band in (*BANDS, ALL_BANDS):
+            rows = [row for name in names if (row := found.get((name, family, band)))]
+            cell = " / ".join(percent(row["wrong_fold_rate"]) for row in rows if row["wrong_fold_rate"] is not None)
+            few = bool(cell) and rows[0]["n_flow"] < LEAST_FLOW
+            rates.append(f"({cell})" if few else cell)
+            pixels.append(f"{rows[0]['n_flow']:,} ({100 * rows[0]['coverage']:.0f} %)" if rows else "")
+        wrong.append(rates)
+        shown.append(pixels)
+    return wrong, shown
 
 
-def _confidence(told: Mapping[str, Any], picture: str | None) -> Iterator[str]:
+def _confidence(sets: Mapping[str, Document], picture: str | None) -> Iterator[str]:
+    told = {seeds: part["confidence"] for seeds, part in sets.items() if part["confidence"]}
+    if not told:
+        return
     yield from ("", "## Confidence", "")
-    right, sure = told["sure_and_right"], told["sure"]
-    if right is None:
-        yield "No pixel has a confidence of 0.9 or more."
-    else:
-        yield (
-            f"Of the pixels with a confidence of 0.9 or more {_percent(right)} have the right fold; {_percent(sure)} "
-            "of the flow pixels are such. All frames' pixels pooled."
-        )
+    for seeds, of in told.items():
+        if of["sure_and_right"] is None:
+            yield f"{seeds.capitalize()}: no pixel has a confidence of 0.9 or more."
+        else:
+            yield (
+                f"{seeds.capitalize()}: of the pixels with a confidence of 0.9 or more {percent(of['sure_and_right'])} "
+                f"have the right fold; {percent(of['sure'])} of the flow pixels are such."
+            )
+    yield "All frames' pixels are pooled; the picture is of the last named."
     if picture:
         yield f"\n![Right folds by confidence]({picture})"
     yield ""
-    rows = [
-        [f"{b['from']:g} to {b['to']:g}", f"{b['n_pixels']:,}", _percent(b["n_pixels"] / told["n_flow"]),
-         _percent(b["right"])]
-        for b in told["bins"] if b["n_pixels"]
-    ]  # fmt: skip
-    yield from _table(["confidence", "flow pixels", "of all", "right folds"], rows)
+    header = [cell for seeds in told for cell in (f"flow pixels, {seeds}", "of all", "right folds")]
+    rows = []
+    for bins in zip(*(of["bins"] for of in told.values()), strict=True):
+        cells = [cell for of, b in zip(told.values(), bins, strict=True) for cell in _bin_cells(b, of["n_flow"])]
+        if any(b["n_pixels"] for b in bins):
+            rows.append([f"{bins[0]['from']:g} to {bins[0]['to']:g}", *cells])
+    yield from table(["confidence", *header], rows)
 
 
-def _evidence(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield from (
-        "",
-        "## Evidence, alone and together",
-        "",
-        "Wrong folds of the engine on the validation set, whose frames have no predecessor.",
-        "",
-    )
-    found = {(row["contender"], tuple(row["band_v_n"])): row for row in rows}
-    bands = (*BANDS, ALL_BANDS)
-    table = []
-    for name in dict.fromkeys(row["contender"] for row in rows):
-        here = [found.get((name, band), {}) for band in bands]
-        last = here[-1]
-        table.append([
-            name, *(_percent(row.get("wrong_fold_rate")) for row in here), _percent(last.get("sure")),
-            _percent(last.get("sure_and_right")),
-        ])  # fmt: skip
-    yield from _table(["evidence", *(_band(b) for b in BANDS), "all", "confidence >= 0.9", "of those right"], table)
-
-
-def _sequences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield from ("", "## The previous frame", "")
-    yield (
-        "Wrong folds on six consecutive bursts of systole, the first of which has no aliasing and is not counted; "
-        'mean over plug, femoral, bifurcation and cropped, all made to pulsate. "auto" hears the previous frame only '
-        "where the largest acceleration allows it.\n"
-    )
-    columns = list(dict.fromkeys((row["rate_hz"], row["peak_v_n"]) for row in rows))
-    found = {(row["setting"], row["rate_hz"], row["peak_v_n"]): row["wrong_fold_rate"] for row in rows}
-    table = [
-        [setting, *(_percent(found.get((setting, *column))) for column in columns)]
-        for setting in dict.fromkeys(row["setting"] for row in rows)
-    ]
-    yield from _table(["", *(f"{rate} frames/s, {peak:g} v_N" for rate, peak in columns)], table)
-
-
-def _disk(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield from ("", "## The rotating disk", "")
-    yield (
-        "Real channel RF, every k-th pulse kept, first frame, settings as by default, no mask and no offset supplied: "
-        "wrong folds inside 9.5 mm of the disk's 10 mm.\n"
-    )
-    kept = list(dict.fromkeys(row["k"] for row in rows))
-    found = {(row["contender"], row["k"]): row for row in rows}
-    names = list(dict.fromkeys(row["contender"] for row in rows))
-    first = [found[names[0], k] for k in kept]
-    table = [
-        ["pulses left", *(str(row["n_pulses"]) for row in first)],
-        ["largest speed / v_N", *(f"{row['peak_v_n']:.1f}" for row in first)],
-        ["disk shown", *(_percent(row["coverage"]) for row in first)],
-        *([f"wrong: {_title(name)}", *(_percent(found[name, k]["wrong_fold_rate"]) for k in kept)] for name in names),
-    ]
-    yield from _table(["", *(f"k = {k}" for k in kept)], table)
-
-
-def _timing(document: Mapping[str, Any]) -> Iterator[str]:
-    made = document["provenance"]
-    load = made["load_average"][0]
-    yield from ("", "## Times", "")
-    yield (
-        f"Milliseconds per frame, cores: {made['cores']}, {made['processor']}; the load average was {load:.1f} before "
-        "the run. Interleaved: every round runs everything once on the same frame of three scenes at 3 v_N; kamui runs "
-        'in fewer rounds. "Engine" is the kernels on ready maps of phase, coherence, mask and second phase.\n'
-    )
-    sizes = list(dict.fromkeys((row["n_x"], row["n_z"]) for row in document["timing"]))
-    found = {(row["name"], row["n_x"], row["n_z"]): row for row in document["timing"]}
-    table = []
-    for name in dict.fromkeys(row["name"] for row in document["timing"]):
-        cells = []
-        for size in sizes:
-            row = found.get((name, *size))
-            cells += [f"{1e3 * row['p50_s']:.2f}", f"{1e3 * row['p95_s']:.2f}", str(row["n_runs"])] if row else [""] * 3
-        table.append([name, *cells])
-    header = [f"{n_x} x {n_z}, {what}" for n_x, n_z in sizes for what in ("median", "p95", "runs")]
-    yield from _table(["", *header], table)
-
-
-def _title(name: str) -> str:
-    if name == ENGINE:
-        return f"**{name}** (the engine)"
-    if name == "skimage":
-        return f"{name} (near-wall rule)"
-    return f"{name} (oracle's offset)" if name in PEERS else name
+def _bin_cells(b: Mapping[str, Any], n_flow: int) -> tuple[str, str, str]:
+    return (f"{b['n_pixels']:,}", percent(b["n_pixels"] / n_flow), percent(b["right"])) if b["n_pixels"] else ("",) * 3
 
 
 def _commit(made: Mapping[str, Any]) -> str:
     commit = str(made["commit"])
     return commit[:10] + ("+ (with changes)" if commit.endswith("+") else "")
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows)]
-
-
-def _band(band: tuple[float, float]) -> str:
-    return f"{band[0]:g} to {band[1]:g} v_N"
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f} %"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

@@ -9,14 +9,17 @@ from typing import Any
 
 from trueflow.benchmarks.cases import CaseUnavailableError
 from trueflow.benchmarks.contenders import Skipped
-from trueflow.benchmarks.dealias import ENGINE, EVIDENCE, Contender, dealiaser, peer, run_dealias
+from trueflow.benchmarks.dealias import ENGINE, Contender, dealiaser, peer, run_dealias
 from trueflow.benchmarks.dealias_disk import run_disk
+from trueflow.benchmarks.dealias_evidence import run_evidence
 from trueflow.benchmarks.dealias_peers import PEERS, installed
 from trueflow.benchmarks.dealias_pictures import WorstCases
 from trueflow.benchmarks.dealias_report import Findings, as_document, check_names
 from trueflow.benchmarks.dealias_sequences import all_sequences, run_sequences
+from trueflow.benchmarks.dealias_stagger import run_stagger
 from trueflow.benchmarks.dealias_timing import run_timing
 from trueflow.benchmarks.provenance import provenance
+from trueflow.benchmarks.validation import fresh
 from trueflow.kernels.device import get_device
 from trueflow.pipeline.config import DealiasConfig
 
@@ -75,7 +78,7 @@ class Run:
         return tuple(self._findings.skipped)
 
     def measure(self, part: str, advance: Advance) -> None:
-        """One of "scenes", "evidence", "sequences", "disk" and "timing"."""
+        """One of "scenes", "fresh", "evidence", "sequences", "disk", "stagger" and "timing"."""
         measured: dict[str, Any] = {}
         try:
             measured[part] = getattr(self, f"_{part}")(advance)
@@ -93,15 +96,24 @@ class Run:
             seen=self.gallery.see,
         )  # fmt: skip
 
+    def _fresh(self, advance: Advance) -> Any:
+        return run_dealias(
+            fresh(self._cases), self._contenders, folder=self._cache, device=self._device, advance=advance
+        )  # fmt: skip
+
     def _evidence(self, advance: Advance) -> Any:
-        variants = [dealiaser(name, config) for name, config in EVIDENCE.items()]
-        return run_dealias(self._cases, variants, folder=self._cache, device=self._device, advance=advance)
+        found, skipped = run_evidence(self._cases, folder=self._cache, device=self._device, advance=advance)
+        self._findings = replace(self._findings, skipped=(*self.skipped, *skipped))
+        return found
 
     def _sequences(self, advance: Advance) -> Any:
         return run_sequences(all_sequences(), folder=self._cache, device=self._device, advance=advance)
 
     def _disk(self, advance: Advance) -> Any:
         return run_disk(self._contenders, device=self._device, advance=advance)
+
+    def _stagger(self, advance: Advance) -> Any:
+        return run_stagger(device=self._device, advance=advance)
 
     def _timing(self, advance: Advance) -> Any:
         return run_timing(self._peers, device=self._device, rounds=self._rounds, advance=advance)

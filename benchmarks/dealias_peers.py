@@ -7,7 +7,8 @@ given the better, by the truth, of its own absolute fold and of the rule that fl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -21,7 +22,7 @@ from trueflow.pipeline.dealias import anchored_at_rim
 from trueflow.pipeline.frames import DopplerFrame, VelocityFrame
 from trueflow.pipeline.sources.base import Truth
 
-__all__ = ["PEERS", "Unwrap", "folded", "installed", "oracle_anchored", "peer_version"]
+__all__ = ["PEERS", "Peer", "Unwrap", "folded", "given", "installed", "oracle_anchored", "peer_version"]
 
 # Wrapped phase in turns float64, coherence and mask, all (n_z, n_x), to folds: valid inside the mask.
 Unwrap = Callable[[NDArray[np.float64], NDArray[Any], NDArray[np.bool_]], NDArray[Any]]
@@ -29,57 +30,89 @@ Unwrap = Callable[[NDArray[np.float64], NDArray[Any], NDArray[np.bool_]], NDArra
 COHERENCE_STEPS = 100  # kamui's min-cost flow takes whole numbers as weights
 
 
-def _skimage() -> Unwrap:
+@dataclass(frozen=True, slots=True, eq=False)
+class Peer:
+    """Somebody else's function, with what lies before and after it kept apart: times are of the function alone.
+
+    Parameters
+    ----------
+    prepare : callable
+        From wrapped phase, coherence and mask to what the function takes.
+    call : callable
+        The function.
+    read : callable
+        From what it returns, wrapped phase and mask to folds.
+    """
+
+    prepare: Callable[[NDArray[np.float64], NDArray[Any], NDArray[np.bool_]], tuple[Any, ...]]
+    call: Callable[..., Any]
+    read: Callable[[Any, NDArray[np.float64], NDArray[np.bool_]], NDArray[Any]]
+
+    def __call__(self, turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+        """Folds, as an `Unwrap`."""
+        return self.read(self.call(*self.prepare(turns, coherence, mask)), turns, mask)
+
+
+def _skimage() -> Peer:
     """Reliability-sorted unwrapping (Herraez et al. 2002)."""
-    unwrap_phase = import_peer("skimage.restoration").unwrap_phase
-
-    def unwrap(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-        unwrapped = unwrap_phase(np.ma.masked_array(2 * np.pi * turns, ~mask), rng=0)
-        return np.asarray(np.rint(np.ma.getdata(unwrapped) / (2 * np.pi) - turns))
-
-    return unwrap
+    return Peer(
+        lambda turns, coherence, mask: (np.ma.masked_array(2 * np.pi * turns, ~mask),),
+        partial(import_peer("skimage.restoration").unwrap_phase, rng=0),
+        lambda unwrapped, turns, mask: np.asarray(np.rint(np.ma.getdata(unwrapped) / (2 * np.pi) - turns)),
+    )
 
 
-def _region_dealias() -> Unwrap:
+def _region_dealias() -> Peer:
     """Py-ART's region method (Helmus and Collis 2016) in Rust; its rule is that most of the image is unaliased."""
-    sweep_folds = import_peer("region_dealias").sweep_folds
+    return Peer(
+        lambda turns, coherence, mask: (2 * turns, ~mask, 1.0),
+        partial(import_peer("region_dealias").sweep_folds, rays_wrap_around=False),
+        lambda folds, turns, mask: np.asarray(folds),
+    )
 
-    def unwrap(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-        return np.asarray(sweep_folds(2 * turns, ~mask, 1.0, rays_wrap_around=False))
 
-    return unwrap
-
-
-def _kamui() -> Unwrap:
+def _kamui() -> Peer:
     """The cheapest cuts (Costantini 1998) as a min-cost flow, weighted by coherence; free outside the mask."""
     unwrap_dimensional = import_peer("kamui").unwrap_dimensional
 
-    def unwrap(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    def prepare(turns: NDArray[np.float64], coherence: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[Any, ...]:
+        box = _box(mask)
         quality = np.where(mask, np.clip(np.rint(COHERENCE_STEPS * coherence), 1, None), 0).astype(np.int64)[box]
         start = tuple(map(int, np.unravel_index(quality.argmax(), quality.shape)))
-        phase = np.where(mask, turns, 0.0)[box]
-        unwrapped = unwrap_dimensional(phase, start_pixel=start, period=1.0, weights=quality, merging_method="min")
-        fold = np.zeros(mask.shape)
-        fold[box] = np.rint(unwrapped - phase)
+        return np.where(mask, turns, 0.0)[box], start, quality
+
+    def call(phase: NDArray[np.float64], start: tuple[int, ...], quality: NDArray[np.int64]) -> NDArray[np.float64]:
+        unwrapped: NDArray[np.float64] = unwrap_dimensional(
+            phase, start_pixel=start, period=1.0, weights=quality, merging_method="min"
+        )
+        return unwrapped
+
+    def read(unwrapped: Any, turns: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[Any]:
+        fold, box = np.zeros(mask.shape), _box(mask)
+        fold[box] = np.rint(unwrapped - np.where(mask, turns, 0.0)[box])
         return fold
 
-    return unwrap
+    return Peer(prepare, call, read)
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The smallest box around the mask."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 # By the name of their package; what is called returns the function that unwraps.
-PEERS: dict[str, Callable[[], Unwrap]] = {"scikit-image": _skimage, "region-dealias": _region_dealias, "kamui": _kamui}
+PEERS: dict[str, Callable[[], Peer]] = {"scikit-image": _skimage, "region-dealias": _region_dealias, "kamui": _kamui}
 
 
-def installed(names: Sequence[str]) -> tuple[dict[str, Unwrap], tuple[Skipped, ...]]:
+def installed(names: Sequence[str]) -> tuple[dict[str, Peer], tuple[Skipped, ...]]:
     """Those of the named peers that are here, and why the others are not."""
     tried = {name: _tried(name) for name in names}
     found = {name: kind for name, kind in tried.items() if not isinstance(kind, Skipped)}
     return found, tuple(kind for kind in tried.values() if isinstance(kind, Skipped))
 
 
-def _tried(name: str) -> Unwrap | Skipped:
+def _tried(name: str) -> Peer | Skipped:
     try:
         return PEERS[name]()
     except ImportError as error:
@@ -98,9 +131,14 @@ def folded(unwrap: Unwrap, frame: VelocityFrame, doppler: DopplerFrame) -> NDArr
     """A peer's folds of one frame; nothing where the mask is empty."""
     if not frame.mask.any():
         return np.zeros(frame.mask.shape)
+    return np.where(frame.mask, unwrap(*given(frame, doppler)), 0)
+
+
+def given(frame: VelocityFrame, doppler: DopplerFrame) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.bool_]]:
+    """What an `Unwrap` is given of a frame: wrapped phase in turns, coherence, mask."""
     turns = frame.wrapped_velocity_m_s.astype(np.float64) / (2 * frame.nyquist_velocity_m_s)
     coherence = np.abs(doppler.r1) / np.maximum(doppler.r0, np.finfo(np.float32).tiny)
-    return np.where(frame.mask, unwrap(turns, coherence, frame.mask), 0)
+    return turns, coherence, frame.mask
 
 
 def oracle_anchored(fold: NDArray[Any], frame: VelocityFrame, truth: Truth) -> VelocityFrame:

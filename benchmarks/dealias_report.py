@@ -15,15 +15,16 @@ from trueflow.benchmarks.dealias import (
     ALL_BANDS,
     BANDS,
     ENGINE,
-    EVIDENCE,
     CaseResult,
     by_family,
+    counted,
     mean_over_families,
     within,
 )
 from trueflow.benchmarks.dealias_disk import DiskResult
 from trueflow.benchmarks.dealias_peers import PEERS, peer_version
 from trueflow.benchmarks.dealias_sequences import SETTINGS, SequenceResult
+from trueflow.benchmarks.dealias_stagger import StaggerResult
 from trueflow.benchmarks.dealias_tally import CONFIDENCE_EDGES, RATES, Tally
 from trueflow.benchmarks.dealias_timing import TimedRow
 from trueflow.benchmarks.report import SCHEMA
@@ -40,18 +41,23 @@ class Findings:
 
     Parameters
     ----------
-    scenes, evidence : sequence of CaseResult, optional
-        All contenders, and the variants of the engine, on the validation set.
+    scenes, fresh : sequence of CaseResult, optional
+        All contenders on the validation set, and on its scenes with fresh seeds.
+    evidence : sequence of CaseResult, optional
+        The variants of the engine on the validation set.
     sequences : sequence of SequenceResult, optional
     disk : sequence of DiskResult, optional
+    stagger : sequence of StaggerResult, optional
     timing : sequence of TimedRow, optional
     skipped : sequence of Skipped
     """
 
     scenes: Sequence[CaseResult] | None = None
+    fresh: Sequence[CaseResult] | None = None
     evidence: Sequence[CaseResult] | None = None
     sequences: Sequence[SequenceResult] | None = None
     disk: Sequence[DiskResult] | None = None
+    stagger: Sequence[StaggerResult] | None = None
     timing: Sequence[TimedRow] | None = None
     skipped: Sequence[Skipped] = ()
 
@@ -81,8 +87,10 @@ def as_document(findings: Findings, provenance: Mapping[str, object]) -> dict[st
     }  # fmt: skip
     if findings.scenes is not None:
         document |= _scenes(findings.scenes)
+    if findings.fresh is not None:
+        document["fresh"] = _scenes(findings.fresh)
     if findings.evidence is not None:
-        document["evidence"] = _bands(findings.evidence, list(EVIDENCE))
+        document["evidence"] = _bands(findings.evidence, dict.fromkeys(r.contender for r in findings.evidence))
     if findings.sequences is not None:
         document["sequences"] = _sequences(findings.sequences)
     if findings.disk is not None:
@@ -90,6 +98,12 @@ def as_document(findings: Findings, provenance: Mapping[str, object]) -> dict[st
             {"contender": r.contender, "k": r.k, "n_pulses": r.n_pulses, "peak_v_n": r.peak,
              "n_flow": r.tally.n_flow, **r.tally.rates()}
             for r in findings.disk
+        ]  # fmt: skip
+    if findings.stagger is not None:
+        document["stagger"] = [
+            {"family": r.family, "peak_v_n": r.peak, "setting": r.setting, "coherence_gate": r.coherence_gate,
+             "n_flow": r.tally.n_flow, **r.tally.rates()}
+            for r in findings.stagger
         ]  # fmt: skip
     if findings.timing is not None:
         document["timing"] = [
@@ -135,16 +149,16 @@ def _scenes(results: Sequence[CaseResult]) -> dict[str, Any]:
 
 
 def _bands(results: Sequence[CaseResult], names: Iterable[str]) -> list[dict[str, Any]]:
-    """Means over families of pooled pixels, by contender and band."""
+    """Means over families of pooled pixels, by contender and band: those with enough flow; of what is shown, all."""
     rows = []
     for name in names:
         for band in (*BANDS, ALL_BANDS):
             chosen = within(results, name, band)
             if chosen:
                 families = by_family(chosen)
-                means = {rate: mean_over_families(families, rate) for rate in RATES}
-                n_families = sum(pooled.n_flow > 0 for pooled in families.values())
-                counts = {"n_frames": len(chosen), "n_families": n_families}
+                judged = counted(families)
+                means = {rate: mean_over_families(families if rate == "coverage" else judged, rate) for rate in RATES}
+                counts = {"n_frames": len(chosen), "n_families": len(judged)}
                 rows.append({"contender": name, "band_v_n": list(band), **counts, **means})
     return rows
 

@@ -36,13 +36,14 @@ LENGTH = 6  # frames
 CYCLE_S = 0.88
 FORMAT = 2
 
-# The previous frame with all other evidence, and with continuity only.
+# The previous frame with all other evidence, with continuity only, and alone.
 SETTINGS = {
     "all evidence, previous frame off": DealiasConfig(previous_frame="off"),
     "all evidence, previous frame auto": DealiasConfig(previous_frame="auto"),
     "all evidence, previous frame on": DealiasConfig(previous_frame="on"),
     "continuity alone": DealiasConfig(second_phase=False, wall=False, previous_frame="off"),
     "continuity and previous frame": DealiasConfig(second_phase=False, wall=False, previous_frame="on"),
+    "previous frame alone": DealiasConfig(continuity=False, second_phase=False, wall=False, previous_frame="on"),
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trueflow.benchmarks.dealias import ENGINE, stage
-from trueflow.benchmarks.dealias_peers import Unwrap, folded
+from trueflow.benchmarks.dealias_peers import Peer, given
 from trueflow.benchmarks.timing import Budget, Timing, interleave
 from trueflow.benchmarks.validation import BANDWIDTH, Scene
 from trueflow.kernels.device import Device
@@ -24,7 +24,7 @@ from trueflow.pipeline.sim.recording import SimRecording
 from trueflow.pipeline.sources.base import Truth
 from trueflow.pipeline.sub_bands import SubBands
 
-__all__ = ["ENGINE_ROW", "SIZES", "TimedRow", "run_timing"]
+__all__ = ["ENGINE_ROW", "SIZES", "STAGE_ROW", "TimedRow", "run_timing"]
 
 SIZES = ((192, 256), (512, 512))  # pixels across and down
 # Channel RF, so that it can be imaged on any grid; the fourth of 22 bursts is in systole.
@@ -59,7 +59,7 @@ class TimedFrame:
 
 
 def run_timing(
-    peers: Mapping[str, Unwrap],
+    peers: Mapping[str, Peer],
     *,
     device: Device,
     rounds: int,
@@ -67,14 +67,14 @@ def run_timing(
     scenes: Sequence[str] = SCENES,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TimedRow]:
-    """Durations of the engine on ready maps, of the stages that feed it, and of each peer.
+    """Durations of the engine on ready maps, of the stages around it, and of each peer's function on ready arrays.
 
     Every round takes the next scene, and runs everything on it in turn. Slow peers run in fewer rounds.
 
     Parameters
     ----------
     peers : mapping
-        Functions that unwrap, by name.
+        By name.
     device : Device
     rounds : int
     sizes : sequence of (n_x, n_z)
@@ -138,9 +138,10 @@ def _ours(
     yield _timed(SUB_BANDS_ROW, [partial(f.sub_bands, f.echo, f.flow, f.phase.mask) for f in frames], device)
 
 
-def _theirs(frames: Sequence[TimedFrame], peers: Mapping[str, Unwrap]) -> Iterator[Callable[[], dict[str, float]]]:
-    for name, unwrap in peers.items():
-        yield _timed(name, [partial(folded, unwrap, f.raw, f.scene.doppler) for f in frames], None)
+def _theirs(frames: Sequence[TimedFrame], peers: Mapping[str, Peer]) -> Iterator[Callable[[], dict[str, float]]]:
+    for name, peer in peers.items():
+        ready = [peer.prepare(*given(f.raw, f.scene.doppler)) for f in frames]
+        yield _timed(name, [partial(peer.call, *arguments) for arguments in ready], None)
 
 
 def _timed(name: str, runs: Sequence[Callable[[], Any]], device: Device | None) -> Callable[[], dict[str, float]]:

@@ -6,6 +6,7 @@ Exit code 0: all held. 1: something failed; the report says what. 2: there is no
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -66,23 +67,39 @@ def _no_tensorrt() -> str:
     return "" if found else "TensorRT is not installed: pip install 'trueflow[tensorrt-rtx]' or 'trueflow[tensorrt]'"
 
 
+def _no_peers() -> str:
+    return "" if find_spec("ultraspy") else "the peers are not installed: pip install 'trueflow[bench]'"
+
+
+def _no_display() -> str:
+    return "" if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else "there is no display"
+
+
 def steps() -> list[Step]:
     """The check, in its order: what is quick and tells most comes first."""
-    results = str(FOLDER / "chain.json")
     return [
         Step("doctor", (*TRUEFLOW, "doctor")),
         Step("device", (*PYTEST, "tests/cuda")),
         Step("kernels", (*PYTEST, "tests/kernels")),
-        Step("chain", (*PYTEST, "tests/pipeline", "tests/physics", "tests/models")),
+        Step("chain", (*PYTEST, "tests/pipeline", "tests/physics", "tests/models", "tests/compare")),
         Step(
             "sanitizer",
             ("compute-sanitizer", "--error-exitcode", "3", *PYTEST, "tests/kernels", "--ignore=tests/kernels/nvrtc"),
             _no_sanitizer,
         ),
-        Step("engine", (*PYTEST, "tests/models", "-k", "tensorrt"), _no_tensorrt),
+        Step("engine", (*PYTEST, "tests/models", "tests/cuda/test_gpu.py", "-k", "tensorrt"), _no_tensorrt),
         Step("kernel times", (sys.executable, "-m", "trueflow.benchmarks.gpu_kernels", str(FOLDER / "kernels.json"))),
-        Step("chain times", (*TRUEFLOW, "bench", "chain", "--device", "cuda", "--json", results)),
+        Step("chain times", _bench("chain", "--device", "cuda")),
+        Step("chain times on the CPU", _bench("chain")),
+        Step("das times on the CPU", _bench("das"), _no_peers),
+        Step("doppler times on the CPU", _bench("doppler"), _no_peers),
+        Step("viewer", _bench("viewer"), _no_display),
     ]
+
+
+def _bench(name: str, *options: str) -> tuple[str, ...]:
+    """A benchmark whose figures are kept."""
+    return (*TRUEFLOW, "bench", name, *options, "--json", str(FOLDER / f"{'-'.join((name, *options[1:]))}.json"))
 
 
 def run(step: Step) -> Outcome:

@@ -11,8 +11,8 @@ from typing import Any
 
 from trueflow.benchmarks.timing import Timing
 from trueflow.pipeline.chain import ColorFlow
-from trueflow.pipeline.cli.run import on_cpu
 from trueflow.pipeline.config import Config
+from trueflow.pipeline.download import on_cpu
 from trueflow.pipeline.frames import ColorFrame
 from trueflow.pipeline.sources import Framing, open_source, packets
 
@@ -49,6 +49,8 @@ class ViewerResult:
 
 class Replay:
     """A player of frames that are there already: it delivers them in a thread of its own, in a circle."""
+
+    n_dropped, is_stale = 0, False
 
     def __init__(self, flow: ColorFlow, frames: Sequence[ColorFrame], *, rate_hz: float) -> None:
         self.name, self.frame_rate_hz = "benchmark", rate_hz

@@ -93,7 +93,8 @@ class MatrixFilter:
 class SvdFilter:
     """Removes the strongest and, if asked, the weakest singular components of the Casorati matrix.
 
-    Demene et al. 2015, eq. 4, through the eigenvectors of the slow-time Gram matrix (n_ensemble squared numbers).
+    Demene et al. 2015, eq. 4, through the eigenvectors of the slow-time Gram matrix: n_ensemble squared numbers, which
+    are worked on on the host.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ class SvdFilter:
     Attributes
     ----------
     only_launches : bool
-        False: each packet's eigenvectors are waited for, and checked.
+        False: each packet's Gram matrix is waited for.
     """
 
     only_launches = False
@@ -133,23 +134,23 @@ class SvdFilter:
         self._grid, self._block = (1, blocks(n_ensemble, rows), len(self._partial)), (lanes, rows, 1)
         self._gram = device.kernel("clutter", "gram", packet_width=width)
         self._matrix = _Matrix(device, n_pixels=n_pixels, n_in=n_ensemble, n_state=0, n_out=n_ensemble, is_complex=True)
-        self._columns = device.zeros((2, n_ensemble, self._matrix.n_padded), np.complex64)
+        self._columns = np.zeros((2, n_ensemble, self._matrix.n_padded), np.complex64)
         self._no_state = device.zeros(1, np.complex64)
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
         """Filter (n_z, n_x, n_ensemble) complex64; every packet has its own subspaces."""
-        xp, n = self._device.xp, self.n_out
+        device, n = self._device, self.n_out
         self._gram(self._grid, self._block, self._params, iq, self._partial)
         # Partial [j][i] holds sum of x_i conj(x_j): its transpose is the Gram matrix.
-        gram = self._partial[:, :, :n].sum(axis=0, dtype=np.complex128).T
-        if not bool(xp.isfinite(gram).all()):
+        gram = device.download(self._partial[:, :, :n].sum(axis=0, dtype=np.complex128)).T
+        if not np.isfinite(gram).all():
             raise ValueError("IQ holds NaN or infinity: its singular components are not defined")
-        vectors = xp.linalg.eigh(gram)[1][:, ::-1][:, self._ranks]
+        vectors = np.linalg.eigh(gram)[1][:, ::-1][:, self._ranks]
         projection = (vectors @ vectors.conj().T).T
         self._columns[0, :, :n] = projection.real * (1 + 1j)
         self._columns[1, :, :n] = projection.imag * (1 + 1j)
-        out = self._device.empty((*self._shape, n), np.complex64)
-        self._matrix(self._columns, iq, self._no_state, out)
+        out = device.empty((*self._shape, n), np.complex64)
+        self._matrix(device.upload(self._columns), iq, self._no_state, out)
         return out
 
 

@@ -37,7 +37,6 @@ class CpuDevice(Device):
     def __init__(self, *, n_threads: int | None = None) -> None:
         if n_threads is not None and not 1 <= n_threads <= MOST_THREADS:
             raise ValueError(f"n_threads: {n_threads}, expected 1 to {MOST_THREADS}")
-        self.xp = np
         self.n_threads = n_threads or len(os.sched_getaffinity(0))
         self._library = load_library()
         self._blocks: dict[int, list[NDArray[np.uint8]]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -67,6 +67,8 @@ class CudaDevice(Device):
 
     Attributes
     ----------
+    xp : module
+        CuPy.
     stream : cupy.cuda.Stream
         `stream.ptr` is what other libraries (TensorRT) take.
     compute_capability : int
@@ -212,8 +214,11 @@ class CudaDevice(Device):
                 self.stream.begin_capture()
                 try:
                     yield recording
-                finally:
-                    recording.graph = self.stream.end_capture()
+                except BaseException:
+                    with suppress(cupy.cuda.runtime.CUDARuntimeError):  # what the frame says tells more
+                        self.stream.end_capture()
+                    raise
+                recording.graph = self.stream.end_capture()
         finally:
             self._pool, self._recording = usual, None
             self._limit(usual, beside=self._recorded_pool)

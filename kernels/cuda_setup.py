@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module, util
+from contextlib import contextmanager, suppress
+from importlib import import_module, metadata, util
 from typing import Any
 
 from trueflow.kernels.device import DeviceUnavailableError
@@ -32,9 +32,11 @@ def import_cupy() -> Any:
         Where it is not installed or does not load.
     """
     try:
-        return import_module("cupy")
+        cupy = import_module("cupy")
     except ImportError as error:
         raise DeviceUnavailableError(f"CuPy does not load ({error}): {CUPY_ADVICE}") from error
+    _prefer_nvrtc(cupy.cuda.runtime.runtimeGetVersion() // 1000)
+    return cupy
 
 
 def missing() -> list[str]:
@@ -91,6 +93,15 @@ def our_errors(cupy: Any, what: str) -> Iterator[None]:
         raise DeviceError(f"{what}: NVRTC refuses the kernel: {error}") from error
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
         raise DeviceError(f"{what}: {error}; `make gpu-check` runs compute-sanitizer, which says where") from error
+
+
+def _prefer_nvrtc(major: int) -> None:
+    """Load the NVRTC of CuPy's own CUDA: of two CuPy would take the newer one, whose code the driver may refuse."""
+    name = "nvidia-cuda-nvrtc-cu12" if major == 12 else "nvidia-cuda-nvrtc"
+    with suppress(metadata.PackageNotFoundError, OSError):
+        for file in metadata.files(name) or ():
+            if file.name == f"libnvrtc.so.{major}":
+                ctypes.CDLL(str(file.locate()))
 
 
 def _driver() -> str:

@@ -33,14 +33,11 @@ class Device(ABC):
     Attributes
     ----------
     name : str
-    xp : module
-        NumPy, or what stands for it on this device: for small linear algebra, not for pixels.
     packet_widths : tuple of int
         Slow-time samples one thread can carry, ascending.
     """
 
     name: ClassVar[str]
-    xp: Any
     packet_widths: tuple[int, ...]
 
     @abstractmethod

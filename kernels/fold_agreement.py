@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from trueflow.kernels.device import Device, source
 from trueflow.kernels.features import columns_per_thread, row_launch
 from trueflow.kernels.fold_classes import BACKGROUND, CLASS_FOLDS
 
-__all__ = ["FoldAgreement", "fold_agreement_reference"]
+__all__ = ["FoldAgreement", "agreed_folds", "fold_agreement_reference"]
 
 REACH = 2  # as in fold_agreement.cu
 
@@ -50,6 +51,30 @@ class FoldAgreement:
         return agreed
 
 
+def agreed_folds(
+    phase_turns: NDArray[Any], coherence: NDArray[Any], fold_probability: NDArray[Any]
+) -> NDArray[np.float64]:
+    """The probabilities that `FoldAgreement` returns, in float64."""
+    n_folds, n_z, n_x = fold_probability.shape
+    shares, phase = fold_probability.astype(np.float64), phase_turns.astype(np.float64)
+    sums = np.zeros_like(shares)
+    for dz, dx in itertools.product(range(-REACH, REACH + 1), repeat=2):
+        (here_z, there_z), (here_x, there_x) = _overlap(n_z, dz), _overlap(n_x, dx)
+        here, there = (here_z, here_x), (there_z, there_x)
+        apart, weight = phase[there] - phase[here], coherence[there].astype(np.float64)
+        for step, which in ((0, np.abs(apart) <= 0.5), (1, apart > 0.5), (-1, apart < -0.5)):
+            for fold in range(n_folds):
+                heard = np.where(which, weight, 0) * shares[fold][there]
+                sums[min(max(fold + step, 0), n_folds - 1)][here] += heard
+    total = sums.sum(axis=0)
+    return np.asarray(np.where(total > 0, sums / np.where(total > 0, total, 1), shares))
+
+
+def _overlap(size: int, shift: int) -> tuple[slice, slice]:
+    """Places that have a neighbour `shift` further on, and those neighbours."""
+    return slice(max(0, -shift), max(0, size - max(0, shift))), slice(max(0, shift), max(0, size + min(0, shift)))
+
+
 def fold_agreement_reference(
     phase_turns: NDArray[Any],
     coherence: NDArray[Any],
@@ -58,20 +83,9 @@ def fold_agreement_reference(
     fold_probability: NDArray[Any],
 ) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64]]:
     """The specification of `FoldAgreement`, in float64: class, its probability, the folds' probabilities."""
-    n_folds, n_z, n_x = fold_probability.shape
-    shares = fold_probability.astype(np.float64)
-    sums = np.zeros_like(shares)
-    for row, column in np.ndindex(n_z, n_x):
-        rows, columns = (slice(max(i - REACH, 0), i + REACH + 1) for i in (row, column))
-        apart = phase_turns[rows, columns] - phase_turns[row, column]
-        steps = (apart > 0.5).astype(int) - (apart < -0.5).astype(int)
-        for fold in range(n_folds):
-            heard = shares[fold, rows, columns] * coherence[rows, columns]
-            np.add.at(sums[:, row, column], np.clip(fold + steps, 0, n_folds - 1), heard)
-    total = sums.sum(axis=0)
-    agreed = np.where(total > 0, sums / np.where(total > 0, total, 1), shares)
+    agreed = agreed_folds(phase_turns, coherence, fold_probability)
     is_background = fold_class == BACKGROUND
-    is_flow = np.minimum(probability / np.maximum(shares.max(axis=0), 1e-9), 1)
+    is_flow = np.minimum(probability / np.maximum(fold_probability.max(axis=0), 1e-9), 1)
     found = np.array(CLASS_FOLDS, np.int8)[agreed.argmax(axis=0)]
     return (
         np.where(is_background, fold_class, found),

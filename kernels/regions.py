@@ -6,13 +6,13 @@ Labels, votes and merging are integers; the result is the same to the bit whatev
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.kernels.device import Device, source
+from trueflow.kernels.evidence import EvidenceWeights
 from trueflow.kernels.launch import blocks, pixel_launch
 from trueflow.kernels.predictions import FOLDS, N_COHERENCES, N_PHASES
 
@@ -30,27 +30,6 @@ VOTE_RUN, VOTE_ROWS = 64, 8  # CPU: whole rows, which it reads ahead
 SHARED_LAUNCH = {"cpu": ((16, 1, 1), (1, 1, 1)), "cuda": ((64, 1, 1), (256, 1, 1))}
 
 SecondPhase = tuple[Any, NDArray[np.complex64]]
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceWeights:
-    """What each kind of evidence is worth, per pixel, in units of a border vote.
-
-    While merging, what a region knows of itself counts up to `merge_area` pixels of it: beyond, borders decide. The
-    anchor's weights decide a group's absolute fold; folds beyond +-2 are penalised in both.
-    """
-
-    range_penalty: float = 0.05
-    merge_wall: float = 0.002
-    merge_before: float = 0.002
-    merge_second: float = 0.6
-    merge_area: float = 20.0
-    anchor_wall: float = 0.05
-    anchor_before: float = 0.05
-    anchor_second: float = 0.3
-    merge_class: float = 0.02
-    anchor_class: float = 0.05  # a classifier that errs errs for whole regions:
-    anchor_class_beside_second: float = 0.01  # beside a second phase it is heard less
 
 
 class RegionUnwrapper:
@@ -85,11 +64,10 @@ class RegionUnwrapper:
         self._n_slots = max(256, 1 << (n_pixels // PIXELS_PER_SLOT - 1).bit_length())
         make = source("region_merge").struct
         self._label = source("region_label").struct("LabelParams", n_x=n_x, n_z=n_z, max_regions=self._n_regions)
-        values = asdict(weights or EvidenceWeights())
-        beside = {"anchor_class": values.pop("anchor_class_beside_second")}
+        evidence = weights or EvidenceWeights()
         self._evidence = {
-            False: make("EvidenceParams", **values), True: make("EvidenceParams", **{**values, **beside})
-        }  # fmt: skip
+            given: make("EvidenceParams", **evidence.values(beside_second=given)) for given in (False, True)
+        }
         self._votes = source("region_votes").struct(
             "VoteParams",
             n_x=n_x,

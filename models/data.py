@@ -19,6 +19,7 @@ __all__ = ["Frame", "Frames", "batches", "cropped", "labels", "padded"]
 # tissue that passes the flow mask.
 BACKGROUND_WEIGHT, FALSE_FLOW_WEIGHT, MISSED_FLOW_WEIGHT = 0.25, 0.6, 0.05
 FOLD_WEIGHTS = {0: 1.0, 1: 1.3, 2: 1.6}
+BORDER_WEIGHT = 0.25  # where folds step: what the network leaves open to the pixel there, its neighbours' phases decide
 LARGEST_MISS = 0.35  # turns between measured and true phase: beyond it the fold is anyone's guess
 
 
@@ -63,9 +64,22 @@ def labels(frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     weight[frame.flow & ~frame.truth] = FALSE_FLOW_WEIGHT
     weight[frame.truth & ~frame.flow] = MISSED_FLOW_WEIGHT
     weight[both] = np.take([FOLD_WEIGHTS[abs(fold)] for fold in FOLDS], classes[both] - 1)
+    weight[_beside_step(folds, both)] *= BORDER_WEIGHT
     apart = frame.true_turns.astype(np.float32) - frame.phase_turns
     weight[both & (np.abs(apart - np.rint(apart)) > LARGEST_MISS)] = 0.0
     return classes, weight
+
+
+def _beside_step(folds: NDArray[np.int8], flow: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of flow with a neighbour of flow, along an axis, that has another fold."""
+    beside = np.zeros_like(flow)
+    for axis in (0, 1):
+        first, second = (np.moveaxis(a, axis, 0) for a in (folds, flow))
+        step = (first[1:] != first[:-1]) & second[1:] & second[:-1]
+        there = np.moveaxis(beside, axis, 0)
+        there[1:] |= step
+        there[:-1] |= step
+    return beside
 
 
 class Frames:

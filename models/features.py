@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from trueflow.kernels.features import MULTIPLE, N_FEATURES, SCORED_FOLDS, features_reference
 
-__all__ = ["CLASSES", "FOLDS", "N_CHANNELS", "STRIDE", "features", "opposite_classes", "opposite_flow"]
+__all__ = ["CLASSES", "COHERENCE", "FOLDS", "N_CHANNELS", "STRIDE", "features", "opposite_classes", "opposite_flow"]
 
 FOLDS = SCORED_FOLDS
 CLASSES = ("background", *(f"fold {fold:+d}" if fold else "fold 0" for fold in FOLDS))
 N_CHANNELS, STRIDE = N_FEATURES, MULTIPLE  # height and width of what the network is given are multiples of it
-SINE, SCORES = 1, slice(5, 10)
+SINE, COHERENCE, SCORES = 1, 2, slice(5, 10)
 
 
 def features(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trueflow.kernels.fold_agreement import agreed_folds
 from trueflow.models.data import Frame
-from trueflow.models.features import FOLDS
+from trueflow.models.features import COHERENCE, FOLDS
 
 __all__ = ["FoldCounts", "count"]
 
@@ -54,11 +55,14 @@ def count(scores: NDArray[Any], frame: Frame) -> FoldCounts:
     Parameters
     ----------
     scores : (6, n_z, n_x) float
-        Of the classes; a pixel's fold is the best of the five, whatever background has.
+        Of the classes; a pixel's fold is the best of the five, whatever background has, after its neighbours were asked
+        (`trueflow.kernels.fold_agreement`), as everywhere.
     frame : Frame
     """
     both = frame.flow & frame.truth
-    found = scores[1:, both].argmax(axis=0) + FOLDS[0]
+    shares = np.exp(scores[1:] - scores[1:].max(axis=0))
+    agreed = agreed_folds(frame.phase_turns, frame.inputs[COHERENCE], shares / shares.sum(axis=0))
+    found = agreed[:, both].argmax(axis=0) + FOLDS[0]
     true = frame.folds[both]
     said, aliased = found != 0, true != 0
     return FoldCounts(

@@ -45,6 +45,7 @@ class OpenVinoEngine:
     """
 
     name = "openvino"
+    only_launches = False
 
     def __init__(
         self, device: Device, network: Network, *, padded: tuple[int, int], n_threads: int | None = None

@@ -63,6 +63,7 @@ class TensorRtEngine:
     """
 
     name = "tensorrt"
+    only_launches = True
 
     def __init__(self, device: Device, network: Network, *, padded: tuple[int, int], cache: Path | None = None) -> None:
         if device.name != "cuda":

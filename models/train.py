@@ -56,7 +56,7 @@ class TrainSettings:
     learning_rate: float = 3e-3
     averaging: float = 0.995
     seed: int = 1
-    validate_every: int = 2
+    validate_every: int = 4
 
 
 @dataclass(frozen=True, slots=True)

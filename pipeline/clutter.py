@@ -13,8 +13,9 @@ from trueflow.kernels import slow_time
 from trueflow.kernels.clutter import MatrixFilter, SvdFilter
 from trueflow.kernels.device import Device
 from trueflow.pipeline.config import ClutterConfig
+from trueflow.pipeline.echo_gate import LEAST_SHARE, EchoGate
 from trueflow.pipeline.errors import TrueflowError
-from trueflow.pipeline.frames import IqEnsemble
+from trueflow.pipeline.frames import IqEnsemble, Stamp
 from trueflow.pipeline.registry import Registry
 
 __all__ = ["CLUTTER_FILTERS", "Clutter"]
@@ -24,6 +25,10 @@ class EnsembleFilter(Protocol):
     """What a clutter filter is: complex64 (n_z, n_x, n_ensemble) in, (n_z, n_x, n_out) out."""
 
     n_out: int
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether a call starts work on the device and never waits for it."""
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
         """Filter an ensemble on the device."""
@@ -39,6 +44,8 @@ CLUTTER_FILTERS: Registry[Builder] = Registry("clutter filter")
 
 @CLUTTER_FILTERS.register("none")
 class _NoFilter:
+    only_launches = True
+
     def __init__(
         self, device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig
     ) -> None:
@@ -85,10 +92,11 @@ def _svd(device: Device, shape: tuple[int, int], times: NDArray[np.float64], con
 
 @CLUTTER_FILTERS.register("auto")
 class _AutoFilter:
-    """Regression of the configured order where the first packet shows tissue, no filter where it does not.
+    """Regression of the configured order where the first packet of echoes shows tissue, no filter where it does not.
 
     Tissue is brighter than blood and hardly moves: regression then takes nearly all power out of the brightest pixels.
-    A flow phantom or a spinning disk without tissue loses little, and a filter would only bias its slow parts.
+    A flow phantom or a spinning disk without tissue loses little, and a filter would only bias its slow parts. Noise
+    says neither: until echoes come it is filtered, and nothing is chosen.
     """
 
     def __init__(
@@ -96,31 +104,52 @@ class _AutoFilter:
     ) -> None:
         self.n_out = len(times)
         self._device, self._config = device, config
+        self.chosen: ClutterConfig | None
         self._regression: EnsembleFilter | None = None
         if _order(config) <= len(times) - 3:
             self._regression = CLUTTER_FILTERS["polynomial"](device, shape, times, config)
-        self.chosen = None if self._regression else replace(config, name="none")
+            self._gate = EchoGate(device, shape=shape, n_ensemble=len(times), step=1 if _are_even(times) else 2)
+        self.replan()
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether it has chosen."""
+        return self.chosen is not None
 
     def __call__(self, iq: Any, *, continuous: bool = False) -> Any:
+        if self._regression is None:
+            return iq
         if self.chosen is None:
-            assert self._regression is not None
-            echo, rest = self._device.download(iq), self._device.download(self._regression(iq))
-            if not np.isfinite(echo).all():
-                raise ValueError("IQ holds NaN or infinity")
-            name = "polynomial" if shows_tissue(echo, rest) else "none"
-            self.chosen = replace(self._config, name=name)
-        if self._regression is None or self.chosen.name == "none":
+            self.chosen = self._choice(iq, self._regression)
+        if self.chosen is not None and self.chosen.name == "none":
             return iq
         return self._regression(iq, continuous=continuous)
+
+    def _choice(self, iq: Any, regression: EnsembleFilter) -> ClutterConfig | None:
+        if self._gate.share(iq) <= LEAST_SHARE:  # NaN goes on, to be refused
+            return None
+        echo = self._device.download(iq)
+        if not np.isfinite(echo).all():
+            raise ValueError("IQ holds NaN or infinity")
+        tissue = shows_tissue(echo, self._device.download(regression(iq)))
+        return replace(self._config, name="polynomial" if tissue else "none")
+
+    def replan(self) -> None:
+        """Choose anew with the next packet of echoes."""
+        self.chosen = None if self._regression else replace(self._config, name="none")
 
 
 def _order(config: ClutterConfig) -> int:
     return ORDERS[config.name] if config.order is None else config.order
 
 
-def _check_even(times: NDArray[np.float64], config: ClutterConfig) -> None:
+def _are_even(times: NDArray[np.float64]) -> bool:
     steps = np.diff(times)
-    if steps.size and np.ptp(steps) > 1e-6 * steps.mean():
+    return not steps.size or bool(np.ptp(steps) <= 1e-6 * steps.mean())
+
+
+def _check_even(times: NDArray[np.float64], config: ClutterConfig) -> None:
+    if not _are_even(times):
         raise ValueError(f"{config.name} takes evenly spaced pulses; staggered ones: polynomial, svd, auto or none")
 
 
@@ -191,8 +220,27 @@ class Clutter:
 
     @property
     def config(self) -> ClutterConfig:
-        """The settings in force; "auto" is replaced by what it chose once a packet has been seen."""
+        """The settings in force; "auto" is replaced by what it chose once a packet of echoes has been seen."""
         return getattr(self._filter, "chosen", None) or self._config
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known which filter it is: not before "auto" has chosen."""
+        return self.config.name != "auto"
+
+    def replan(self) -> None:
+        """Let "auto" choose anew with the next packet of echoes."""
+        if isinstance(self._filter, _AutoFilter):
+            self._filter.replan()
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether calls start work on the device and never wait for it: not before "auto" has chosen."""
+        return self._filter.only_launches
+
+    def kind(self, stamp: Stamp) -> bool:
+        """What the call for a packet decides on the host: whether a state is kept."""
+        return self._config.keep_state and stamp.continuous
 
     def __call__(self, ensemble: IqEnsemble) -> IqEnsemble:
         """Filter one ensemble."""

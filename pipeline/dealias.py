@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from trueflow.kernels.velocity import PhaseCoherence, Unfold, UnwrappedTurns
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.config import DealiasConfig, DopplerConfig, MaskConfig
 from trueflow.pipeline.errors import TrueflowError
-from trueflow.pipeline.frames import DopplerFrame, SecondPhase, Segmentation, VelocityFrame
+from trueflow.pipeline.frames import DopplerFrame, SecondPhase, Segmentation, Stamp, VelocityFrame
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.mask import Mask
 from trueflow.pipeline.registry import Registry
@@ -56,14 +56,25 @@ class FlowPhase:
     mask: Any
 
 
-# A dealiaser returns fold int8 (valid inside the mask) and confidence float32 in [0, 1].
-Dealiaser = Callable[[PhaseMap, Segmentation | None], tuple[Any, Any]]
+class Dealiaser(Protocol):
+    """What finds the folds: int8 (n_z, n_x), valid inside the mask, and a confidence, float32 in [0, 1]."""
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether a call starts work on the device and never waits for it."""
+
+    def __call__(self, phase: PhaseMap, segmentation: Segmentation | None, /) -> tuple[Any, Any]:
+        """Fold and confidence of one frame."""
+
+
 DEALIASERS: Registry[Callable[[Device, tuple[int, int], DealiasConfig], Dealiaser]] = Registry("dealiaser")
 
 
 @DEALIASERS.register("none")
 class _NoDealiaser:
     """Folds of zero: what a scanner shows. Says nothing of folds, so its confidence is 0."""
+
+    only_launches = True
 
     def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
         self._device, self._shape = device, shape
@@ -79,6 +90,8 @@ class _SkimageDealiaser:
     It leaves each island's absolute fold open; that is set so that most of the island's rim, where flow is slow, has
     fold 0.
     """
+
+    only_launches = False
 
     def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
         try:
@@ -103,6 +116,8 @@ class _SkimageDealiaser:
 @DEALIASERS.register("regions")
 class _RegionDealiaser:
     """Trueflow's engine: regions of continuous phase, merged by what their borders say, anchored by other evidence."""
+
+    only_launches = True
 
     def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
         self._config = config
@@ -165,6 +180,20 @@ class Dealias:
         self._dealiaser = DEALIASERS[config.name](device, shape, config)
         self._unfold = Unfold(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
         self._memory = Memory(device, shape, config)
+        self._nyquist_velocity_m_s = nyquist_velocity_m_s
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether calls start work on the device and never wait for it."""
+        return self._dealiaser.only_launches
+
+    def kind(self, stamp: Stamp) -> bool:
+        """What the call for a packet decides on the host: whether the previous frame speaks."""
+        return self._memory.speaks(stamp, self._nyquist_velocity_m_s)
+
+    def replayed(self, stamp: Stamp) -> None:
+        """A recorded frame ran again, with this stamp: what its call would have left on the host."""
+        self._memory.note(stamp, self._nyquist_velocity_m_s)
 
     def flow(self, doppler: DopplerFrame) -> FlowPhase:
         """Phase, wrapped velocity, coherence and flow mask of one Doppler frame."""
@@ -198,25 +227,35 @@ class Memory:
     def __init__(self, device: Device, shape: tuple[int, int], config: DealiasConfig) -> None:
         self._config = config
         self._unwrapped = UnwrappedTurns(device, shape=shape)
-        self._before: tuple[Any, DopplerFrame] | None = None
+        # Made once: a recorded frame looks for it where it was.
+        self._turns = device.empty(shape, np.float32) if config.previous_frame != "off" else None
+        self._then: tuple[Stamp, float] | None = None
+
+    def speaks(self, now: Stamp, nyquist_velocity_m_s: float) -> bool:
+        """Whether the frame before is recalled in a frame with this stamp."""
+        if self._then is None or self._config.previous_frame == "off":
+            return False
+        then, then_nyquist_m_s = self._then
+        interval_s = now.acquisition_time_s - then.acquisition_time_s
+        if interval_s <= 0 or nyquist_velocity_m_s != then_nyquist_m_s:
+            return False
+        change_m_s = self._config.largest_acceleration_m_s2 * interval_s
+        return change_m_s < 0.8 * nyquist_velocity_m_s or self._config.previous_frame == "on"
 
     def recall(self, now: DopplerFrame) -> Any:
         """Unwrapped phase in turns, NaN where there was no flow; None where there is nothing to go by."""
-        if self._before is None or self._config.previous_frame == "off":
-            return None
-        turns, then = self._before
-        interval_s = now.stamp.acquisition_time_s - then.stamp.acquisition_time_s
-        if interval_s <= 0 or now.nyquist_velocity_m_s != then.nyquist_velocity_m_s:
-            return None
-        change_m_s = self._config.largest_acceleration_m_s2 * interval_s
-        slow = change_m_s < 0.8 * now.nyquist_velocity_m_s
-        return turns if slow or self._config.previous_frame == "on" else None
+        return self._turns if self.speaks(now.stamp, now.nyquist_velocity_m_s) else None
 
     def keep(self, frame: DopplerFrame, turns: Any, mask: Any, fold: Any) -> None:
         """Remember a frame."""
-        if self._config.previous_frame != "off":
-            self._before = self._unwrapped(turns, mask, fold), frame
+        if self._turns is not None:
+            self._unwrapped(turns, mask, fold, out=self._turns)
+        self.note(frame.stamp, frame.nyquist_velocity_m_s)
+
+    def note(self, stamp: Stamp, nyquist_velocity_m_s: float) -> None:
+        """Remember when a frame was."""
+        self._then = stamp, nyquist_velocity_m_s
 
     def reset(self) -> None:
         """Forget."""
-        self._before = None
+        self._then = None

@@ -60,7 +60,8 @@ class RfPacket:
     ----------
     samples : int16, float32 or complex64
         Channel data (n_ensemble, n_transmits, n_elements, n_samples); channel IQ is complex64. Beamformed IQ:
-        (n_ensemble, n_z, n_x) complex64.
+        (n_ensemble, n_z, n_x) complex64. NumPy's; for a chain on a GPU channel data may be there already (arrays with
+        `__cuda_array_interface__`, C-contiguous, in the GPU's primary context), and is copied.
     stamp : Stamp
     """
 

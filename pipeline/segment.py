@@ -60,6 +60,11 @@ class Segment:
         """Network, precision and engine."""
         return self._segmenter.description
 
+    @property
+    def only_launches(self) -> bool:
+        """Whether calls start work on the device and never wait for it; OpenVINO's fetch from a GPU and bring back."""
+        return self._segmenter.engine.only_launches
+
     def __call__(self, bmode: BmodeFrame, doppler: DopplerFrame, flow: HasPhase) -> Segmentation:
         """Segment one frame; its second phase is heard where there is one."""
         second = None if doppler.second is None else (doppler.second.phasor, doppler.second.table)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from trueflow.kernels.autocorrelate import Autocorrelator, Blend, BoxAverage, Envelope
+from trueflow.kernels.cuda_foreign import is_on_gpu
 from trueflow.kernels.das import DelayAndSum, ReceiveWindow
 from trueflow.kernels.demodulate import BandFilter, Demodulator, design_band_filter
 from trueflow.kernels.device import Device
@@ -46,17 +48,15 @@ class Beamform:
         """Beamform one packet."""
         if self._dtype is None or packet.samples.dtype != self._dtype:
             self._plan(packet.samples.dtype)
+        samples = self._device.upload(self.uploaded(packet))
+        return IqEnsemble(self._das(self._demodulator(samples)), packet.stamp)
+
+    def uploaded(self, packet: RfPacket) -> Any:
+        """The array that a call uploads."""
         a = self._acquisition
         expected = (a.n_ensemble, a.n_transmits, a.probe.n_elements, a.n_samples)
-        if packet.samples.shape != expected:
-            raise TrueflowError(
-                "packet of another shape",
-                where=f"packet {packet.stamp.index}",
-                found=packet.samples.shape,
-                expected=expected,
-            )
-        samples = self._device.upload(packet.samples)
-        return IqEnsemble(self._das(self._demodulator(samples)), packet.stamp)
+        _check(packet, expected, on_gpu=self._device.name == "cuda")
+        return packet.samples
 
     def _plan(self, dtype: np.dtype[Any]) -> None:
         """Everything but the launches; the sample type is known with the first packet."""
@@ -115,16 +115,25 @@ class EnterBeamformed:
 
     def __call__(self, packet: RfPacket) -> IqEnsemble:
         """Reorder one packet."""
-        expected = (self._n_ensemble, *self._shape)
-        if packet.samples.shape != expected:
-            raise TrueflowError(
-                "packet of another shape",
-                where=f"packet {packet.stamp.index}",
-                found=packet.samples.shape,
-                expected=expected,
-            )
-        iq = np.ascontiguousarray(np.moveaxis(packet.samples, 0, -1), dtype=np.complex64)
-        return IqEnsemble(self._device.upload(iq), packet.stamp)
+        return IqEnsemble(self._device.upload(self.uploaded(packet)), packet.stamp)
+
+    def uploaded(self, packet: RfPacket) -> Any:
+        """The array that a call uploads: complex64 (n_z, n_x, n_ensemble)."""
+        _check(packet, (self._n_ensemble, *self._shape), on_gpu=False)
+        return np.ascontiguousarray(np.moveaxis(packet.samples, 0, -1), dtype=np.complex64)
+
+
+def _check(packet: RfPacket, expected: tuple[int, ...], *, on_gpu: bool) -> None:
+    where = f"packet {packet.stamp.index}"
+    if packet.samples.shape != expected:
+        raise TrueflowError("packet of another shape", where=where, found=packet.samples.shape, expected=expected)
+    if is_on_gpu(packet.samples) and not on_gpu:
+        raise TrueflowError(
+            "samples on a GPU",
+            where=where,
+            found=type(packet.samples).__name__,
+            expected="a NumPy array (only channel samples, and only with device 'cuda', may be on a GPU)",
+        )
 
 
 class Bmode:
@@ -175,19 +184,27 @@ class Persistence:
             self._blend = Blend(device, shape=shape, factor=config.factor) if config.factor else None
         except ValueError as error:
             raise TrueflowError(str(error), where="config [persistence] factor") from error
-        self._before: DopplerFrame | None = None
+        self._device, self._begun = device, False
+        if self._blend is not None:  # made once: a recorded frame looks for the past where it was
+            self._r0, self._r1 = device.empty(shape, np.float32), device.empty(shape, np.complex64)
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether the next call launches what all later ones do: the first has nothing to blend with."""
+        return self._blend is None or self._begun
 
     def __call__(self, now: DopplerFrame) -> DopplerFrame:
         """Blend with what came before; the first frame passes as it is."""
         if self._blend is None:
             return now
-        before = self._before
-        if before is not None:
-            r0, r1 = self._blend(now.r0, now.r1, before.r0, before.r1)
-            now = DopplerFrame(r1, r0, now.nyquist_velocity_m_s, now.stamp, now.second)
-        self._before = now
+        if self._begun:
+            r0, r1 = self._blend(now.r0, now.r1, self._r0, self._r1)
+            now = replace(now, r0=r0, r1=r1)
+        self._device.copy(now.r0, self._r0)
+        self._device.copy(now.r1, self._r1)
+        self._begun = True
         return now
 
     def reset(self) -> None:
         """Forget the past (freeze, new settings, another scene)."""
-        self._before = None
+        self._begun = False

@@ -61,14 +61,34 @@ class Stagger:
         )
         self._persistence = Persistence(device, shape=grid.shape, config=persistence)
         self._phasor = LagPhasor(device, shape=grid.shape)
+        self.replan()
+
+    def replan(self) -> None:
+        """Take the clutter filter anew with the next packet."""
         self._table: NDArray[np.complex64] | None = None
 
-    def __call__(self, echo: IqEnsemble, flow: IqEnsemble, mask: Any = None) -> SecondPhase:
-        """Second phase of one ensemble, given before and after the clutter filter."""
-        if self._table is None:  # by now the clutter stage knows its filter
+    @property
+    def awaits_echoes(self) -> bool:
+        """Whether what it will say is not known yet: not before the clutter stage knows its filter."""
+        return not self._clutter.settled
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether the next call launches what all later ones do."""
+        return self._persistence.only_launches
+
+    def __call__(self, echo: IqEnsemble, flow: IqEnsemble, mask: Any = None) -> SecondPhase | None:
+        """Second phase of one ensemble, given before and after the clutter filter; None while echoes are waited for."""
+        if self.awaits_echoes:
+            return None
+        if self._table is None:
             self._table = stagger_table(self._clutter.noise_filter, stagger=self._stagger)
         over = self._persistence(self._doppler(flow))
         return SecondPhase(self._phasor(over.r0, over.r1), self._table)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._persistence.reset()
 
 
 def check_staggered(config: Config) -> None:

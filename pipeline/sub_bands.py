@@ -13,6 +13,7 @@ from trueflow.kernels.sub_bands import SubBandPhase, design_sub_bands
 from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.clutter import Clutter
 from trueflow.pipeline.config import DopplerConfig
+from trueflow.pipeline.echo_gate import EchoGate
 from trueflow.pipeline.frames import IqEnsemble, SecondPhase
 from trueflow.pipeline.grid import ImageGrid
 
@@ -22,9 +23,10 @@ LEAST_RATIO = 0.04  # df / f0: with less, neighbouring folds are 14 degrees apar
 
 
 class SubBands:
-    """Second phases of a stream; planned with the first packet that is not silent: its axial spectrum places the bands.
+    """Second phases of a stream; planned with the first packet that holds echoes: its axial spectrum places the bands.
 
-    Nothing is said (None) where echoes are too narrow-banded, depths unevenly spaced, or the lag is not 1.
+    The spectrum is that of probe and pulse, which a stream does not change: one such packet is enough. Nothing is said
+    (None) before it comes, where echoes are too narrow-banded, depths unevenly spaced, or the lag is not 1.
     """
 
     def __init__(
@@ -32,32 +34,45 @@ class SubBands:
     ) -> None:
         self._device, self._acquisition, self._grid = device, acquisition, grid
         self._clutter, self._config = clutter, config
-        self._planned = False
+        steps = np.diff(grid.axis_0)
+        even = steps.size > 0 and np.ptp(steps) <= 1e-3 * steps.mean()
+        self._gate: EchoGate | None = None
+        if config.lag == 1 and clutter.n_out >= 3 and even:
+            self._gate = EchoGate(device, shape=grid.shape, n_ensemble=acquisition.n_ensemble)
+        self.replan()
+
+    def replan(self) -> None:
+        """Place the bands anew with the next packet that holds echoes."""
+        self._planned = self._gate is None
         self._phase: SubBandPhase | None = None
+
+    @property
+    def awaits_echoes(self) -> bool:
+        """Whether what it will say is not known yet."""
+        return not self._planned
+
+    @property
+    def only_launches(self) -> bool:
+        """Whether calls start work on the device and never wait for it: not before the bands have their places."""
+        return self._planned
 
     def __call__(self, echo: IqEnsemble, flow: IqEnsemble, mask: Any = None) -> SecondPhase | None:
         """Second phase of one ensemble, before and after the clutter filter; where there is a mask, in it only."""
-        if not self._planned:
-            first = self._device.download(echo.iq)[..., 0]
-            if not first.any():  # the probe in air, say: the next packet may tell more
+        if not self._planned and self._gate is not None:
+            if not self._clutter.settled or not self._gate(echo.iq):  # the probe in air, say
                 return None
-            self._plan(first)
+            self._plan(self._device.download(echo.iq)[..., 0])
             self._planned = True
         if self._phase is None:
             return None
         return SecondPhase(self._phase(flow.iq, mask), self._table)
 
     def _plan(self, echo: NDArray[np.complex64]) -> None:
-        steps = np.diff(self._grid.axis_0)
-        if self._config.lag != 1 or self._clutter.n_out < 3:
-            return
-        if steps.size == 0 or np.ptp(steps) > 1e-3 * steps.mean():
-            return
-        pair = design_sub_bands(echo)
+        pair = design_sub_bands(np.where(np.isfinite(echo), echo, 0))
         if pair is None:
             return
-        a = self._acquisition
-        ratio = pair.separation_cycles * a.sound_speed_m_s / (2 * float(steps.mean())) / a.center_frequency_hz
+        a, step_m = self._acquisition, float(np.diff(self._grid.axis_0).mean())
+        ratio = pair.separation_cycles * a.sound_speed_m_s / (2 * step_m) / a.center_frequency_hz
         if ratio < LEAST_RATIO:
             return
         self._table = sub_band_table(self._clutter.noise_filter, ratio=ratio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import pytest
 
 from trueflow.kernels import Device
+
+# Before any test takes a library away or puts a stand-in in its place: CuPy cannot be loaded a second time.
+with contextlib.suppress(ImportError):
+    import_module("cupy")
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -33,9 +33,14 @@ ALLOWED = {
     "tests": ("benchmarks", "kernels", "models", "pipeline", "viewer"),
 }
 
+# Within the pipeline: frames, stages and chain below; sources on them; live on these; the command line on top of all.
+LAYERS = ("sources", "live", "cli")
+# What a live recording is written with it is read with: formats, which know nothing of the live chain.
+FORMATS = ("trueflow.pipeline.live.description", "trueflow.pipeline.live.recorder_format")
+
 OPTIONAL = (
     "cupy", "cuda", "glfw", "imgui_bundle", "keras", "numba", "onnx", "onnxruntime", "OpenGL", "pycuda", "pymust",
-    "skimage", "tensorflow", "tensorrt", "tensorrt_rtx", "tf2onnx", "ultraspy",
+    "skimage", "tensorflow", "tensorrt", "tensorrt_rtx", "tf2onnx", "ultraspy", "zmq",
 )
 HEAVY = (*OPTIONAL, "av", "h5py", "hdf5plugin", "matplotlib", "openvino")
 
@@ -90,6 +95,40 @@ def test_imports_point_one_way(folder: str) -> None:
     assert not offences, "\n".join(offences)
 
 
+def layer(name: str) -> int:
+    """Of a dotted name: its place in `LAYERS`, or -1 for what is below them."""
+    part = name.removeprefix("trueflow.pipeline.").split(".")[0]
+    return LAYERS.index(part) if name.startswith("trueflow.pipeline.") and part in LAYERS else -1
+
+
+def test_sources_know_no_live_chain_and_nobody_knows_the_command_line() -> None:
+    offences = []
+    for path in modules("pipeline"):
+        package = "trueflow." + ".".join(path.relative_to(ROOT).parent.parts)
+        own = layer(f"{package}.{path.stem}")
+        for line, name in imports(path.read_text(), package):
+            if f"{name}.".startswith(tuple(f"{known}." for known in FORMATS)) and own == 0:
+                continue
+            if layer(name) > own >= 0 or (own < 0 and layer(name) > 0):
+                offences.append(f"{path.relative_to(ROOT)}:{line}: imports {name}")
+    assert not offences, "\n".join(offences)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("trueflow.pipeline.chain", -1),
+        ("trueflow.pipeline.sources.framing", 0),
+        ("trueflow.pipeline.live.ring.PacketRing", 1),
+        ("trueflow.pipeline.cli.view", 2),
+        ("trueflow.pipeline.live_or_not", -1),
+        ("trueflow.kernels.live", -1),
+    ],
+)
+def test_layers_are_told_apart(name: str, place: int) -> None:
+    assert layer(name) == place
+
+
 @pytest.mark.parametrize(
     ("folder", "text"),
     [
@@ -133,8 +172,10 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_importing_the_pipeline_loads_nothing_heavy_and_says_nothing() -> None:
     done = python(
-        "import sys, logging, trueflow.pipeline\n"
-        f"heavy = sorted(set({HEAVY!r}) & set(sys.modules))\n"
+        "import sys, logging\n"
+        "before = set(sys.modules)\n"  # cuda-bindings puts its package there whenever Python starts
+        "import trueflow.pipeline\n"
+        f"heavy = sorted(set({HEAVY!r}) & set(sys.modules) - before)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 'logging was set up' if logging.root.handlers else 0)"
     )
     assert not done.stdout + done.stderr

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
 
 from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.frames import ColorFrame
 from trueflow.pipeline.output import write_errors
 from trueflow.viewer.desk import Desk
 from trueflow.viewer.player import Player
 
-__all__ = ["require", "shoot", "show"]
+__all__ = ["draw", "require", "shoot", "show"]
 
 PACKAGES = {"OpenGL": "PyOpenGL", "glfw": "glfw", "imgui_bundle": "imgui-bundle"}
 
@@ -90,6 +92,26 @@ def shoot(player: Player, path: Path, *, layout: str, size: tuple[int, int], tar
     TrueflowError
         Where EGL is missing, or a frame cannot be made.
     """
+    frames = (player.frame(index) for index in range(player.n_frames or 1))
+    _draw(player, frames, path, layout=layout, size=size, target=target)
+
+
+def draw(
+    player: Player, frame: ColorFrame, path: Path, *, layout: str, size: tuple[int, int], target: Path | None = None
+) -> None:
+    """Write a picture with one frame of a player, live or not; otherwise as `shoot`."""
+    _draw(player, [frame], path, layout=layout, size=size, target=target)
+
+
+def _draw(
+    player: Player,
+    frames: Iterable[ColorFrame],
+    path: Path,
+    *,
+    layout: str,
+    size: tuple[int, int],
+    target: Path | None,
+) -> None:
     require(window=False)
     from trueflow.viewer.offscreen import Offscreen
     from trueflow.viewer.scene import Scene
@@ -97,8 +119,8 @@ def shoot(player: Player, path: Path, *, layout: str, size: tuple[int, int], tar
     desk = Desk(player, layout=layout)
     with Offscreen():
         scene = Scene(player.grid)
-        for index in range(player.n_frames or 1):
-            desk.receive(player.frame(index))
+        for frame in frames:
+            desk.receive(frame)
         showing = desk.plain_showing()
         assert showing is not None
         picture = Image.fromarray(scene.picture(showing, size))

@@ -132,6 +132,7 @@ class Desk:
             message=self._message if now_s < self._message_until_s else "",
             help=self.help,
             frozen=self.frozen,
+            stale=self.player.is_stale and not self.frozen,
             recording=self.recording,
             on_device=self._on_device[1] if self._on_device[0] is self.frame else None,
             reserved_px=self.reserved_px,
@@ -140,7 +141,7 @@ class Desk:
     def plain_showing(self) -> Showing | None:
         """The same without what depends on the clock or the mouse: for pictures that are to be compared."""
         showing = self.showing(float("inf"))
-        return None if showing is None else replace(showing, status="", cursor_px=None)
+        return None if showing is None else replace(showing, status="", cursor_px=None, stale=False)
 
     def _status(self, now_s: float) -> str:
         wall_filter = f"wall filter: {self.player.config.clutter.name}"
@@ -151,7 +152,7 @@ class Desk:
         parts = [f"{rate_hz:.0f} frames/s" if rate_hz >= 10 else f"{rate_hz:.1f} frames/s"]
         if latency_s is not None:
             parts.append(f"latency {latency_s * 1e3:.0f} ms")
-        parts.append(f"dropped {self.slot.n_dropped}")
+        parts.append(f"dropped {self.player.n_dropped + self.slot.n_dropped}")
         if self.frame is not None and self.frame.timings_s:
             parts.append(f"chain {sum(self.frame.timings_s.values()) * 1e3:.0f} ms")
         return "    ".join([*parts, wall_filter])

@@ -59,7 +59,8 @@ def _gate(canvas: Canvas, panel: Panel, trace: Trace) -> None:
 def _status(canvas: Canvas, layout: Layout, showing: Showing) -> None:
     em, y = layout.em, layout.status_y
     x = 0.6 * em
-    for flag, word, ink in ((showing.frozen, "FROZEN", ACCENT), (showing.recording, "REC", WARN)):
+    flags = ((showing.stale, "NO SIGNAL", WARN), (showing.frozen, "FROZEN", ACCENT), (showing.recording, "REC", WARN))
+    for flag, word, ink in flags:
         if flag:
             x += canvas.text(x, y, word, ink) + em
     canvas.text(x, y, showing.status, DIM)

@@ -52,6 +52,14 @@ class Player(Protocol):
     def frame_rate_hz(self) -> float:
         """Of the recording, in real time."""
 
+    @property
+    def n_dropped(self) -> int:
+        """Frames of a live source that were never made: lost on the way, or more than the chain had time for."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a live source has been silent for so long that its last frame does not show what is."""
+
     def start(self, deliver: Deliver) -> None:
         """Begin."""
 

@@ -50,7 +50,8 @@ class Showing:
         Something the user must read now.
     help : bool
         Cover the picture with the keys.
-    frozen, recording : bool
+    frozen, stale, recording : bool
+        Stopped by the user; left alone by the source; written to a movie.
     on_device : ColorFrame, optional
         The same frame in a GPU's memory.
     reserved_px : float
@@ -71,6 +72,7 @@ class Showing:
     message: str = ""
     help: bool = False
     frozen: bool = False
+    stale: bool = False
     recording: bool = False
     on_device: ColorFrame | None = None
     reserved_px: float = 0.0

@@ -70,6 +70,7 @@ def describe(recording: Recording) -> dict[str, Any]:
         "sample_kind": acquisition.sample_kind,
         "sample_dtype": str(sample.dtype),
         "grid_shape": None if grid is None else list(grid.shape),
+        "remarks": list(recording.remarks),
     }
 
 
@@ -118,6 +119,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("Depth", f"{facts['max_depth_m'] * 1e3:.1f} mm"),
         ("Slow time", f"{slow_time}, {facts['duration_s'] * 1e3:.1f} ms"),
         ("Samples", f"{kinds[facts['sample_kind']]}{pixels}, {facts['sample_dtype']}"),
+        *(("Remark", remark) for remark in facts["remarks"]),
     ]
 
 

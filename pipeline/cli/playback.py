@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from trueflow.pipeline.chain import ColorFlow
-from trueflow.pipeline.cli.run import on_cpu
 from trueflow.pipeline.clutter import CLUTTER_FILTERS
 from trueflow.pipeline.config import Config
 from trueflow.pipeline.dealias import DEALIASERS
+from trueflow.pipeline.download import kept_on_device, on_cpu
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket, Stamp
 from trueflow.pipeline.grid import ImageGrid
@@ -74,6 +72,8 @@ class FilePlayer:
         self._thread: threading.Thread | None = None
         self.choices = {"clutter.name": list(CLUTTER_FILTERS), "dealias.name": list(DEALIASERS)}
         """Settings that take names, and those names."""
+
+    n_dropped, is_stale = 0, False  # a file waits for us
 
     @property
     def name(self) -> str:
@@ -200,7 +200,7 @@ class FilePlayer:
                 packet = self._packet(index, continuous=index == before + 1 and not changed)
                 began_s = time.monotonic()
                 made = self._flow(packet)
-                kept = _kept(made)  # before the download, which waits for it too
+                kept = kept_on_device(made)  # before the download, which waits for it too
                 deliver(on_cpu(made, self._flow.device.download), began_s, kept)
                 before, self._position = index, index
             except TrueflowError as error:
@@ -242,7 +242,7 @@ class FilePlayer:
         stamp = Stamp(
             index,
             acquisition_time_s=self._recording.slow_time_s(start),
-            continuous=continuous and follows and start % self._recording.burst_length != 0,
+            continuous=continuous and follows and self._recording.runs_on(start),
         )
         return RfPacket(samples, stamp)
 
@@ -251,21 +251,3 @@ class FilePlayer:
         if index + 1 >= self.n_frames:
             return 1.0 / self.frame_rate_hz
         return self._recording.slow_time_s(self._starts[index + 1]) - self._recording.slow_time_s(self._starts[index])
-
-
-def _kept(frame: ColorFrame) -> ColorFrame | None:
-    """A copy in the GPU's memory, which the chain does not write its next frame to; None for frames on the CPU."""
-    values: Any = frame.velocity.velocity_m_s
-    if isinstance(values, np.ndarray):
-        return None
-    doppler = dataclasses.replace(frame.doppler, second=None)
-    return dataclasses.replace(
-        frame, bmode=_copied(frame.bmode), doppler=_copied(doppler), velocity=_copied(frame.velocity)
-    )
-
-
-def _copied(message: Any) -> Any:
-    values = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
-    return dataclasses.replace(
-        message, **{name: value.copy() for name, value in values.items() if hasattr(value, "dtype")}
-    )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from trueflow.pipeline.cli.run import Sink, Summary
     from trueflow.pipeline.config import Config
     from trueflow.pipeline.output import Outputs
-    from trueflow.pipeline.sources import Recording
+    from trueflow.pipeline.sources import Framing, Recording
+    from trueflow.pipeline.sources.recorded_flow import RecordedFlow
 
 __all__ = ["replay"]
 
@@ -82,23 +83,17 @@ def replay(**values: Any) -> None:
 
 
 def _replay(options: Options) -> Summary:
-    from trueflow.pipeline.chain import ColorFlow
     from trueflow.pipeline.cli.run import count_frames, run
-    from trueflow.pipeline.config import Config
     from trueflow.pipeline.output import Outputs
     from trueflow.pipeline.result import ResultWriter
     from trueflow.pipeline.sources import Framing, open_source
 
-    config = (Config.load(options.config) if options.config else Config()).override(options.settings)
-    if options.dealiaser is not None:
-        config = dataclasses.replace(config, dealias=dataclasses.replace(config.dealias, name=options.dealiaser))
     framing = Framing(options.ensemble, options.hop, options.decimate_slow_time)
     inputs = [path for path in (options.source, options.config) if isinstance(path, Path)]
     with Outputs(inputs) as outputs, open_source(options.source) as recording, ExitStack() as stack:
-        recording.acquisition = config.acquisition.applied_to(recording.acquisition)
+        flow, config = _chain(recording, framing, options)
         acquisition, hop, _ = framing.resolve(recording)
         n_frames = count_frames(recording, framing, options.frames)
-        flow = ColorFlow(acquisition, config, grid=recording.grid, device=options.device, n_threads=options.threads)
         job = _Job(options, config, acquisition, flow, n_frames, _frame_rate_hz(recording, acquisition, hop))
         sinks = job.open_sinks(outputs, stack)
         with progress_bar("frames", enabled=not options.as_json) as advance:
@@ -107,6 +102,30 @@ def _replay(options: Options) -> Summary:
             if isinstance(sink, ResultWriter):
                 sink.describe_config(flow.config)  # "auto" has been settled by now
         return summary
+
+
+def _chain(recording: Recording, framing: Framing, options: Options) -> tuple[ColorFlow | RecordedFlow, Config]:
+    """The chain and the settings it begins with: those given, or those recorded with --set on top of them."""
+    from trueflow.pipeline.chain import ColorFlow
+    from trueflow.pipeline.config import Config
+    from trueflow.pipeline.sources.recorded import LiveRecording
+    from trueflow.pipeline.sources.recorded_flow import RecordedFlow
+
+    def adapt(config: Config) -> Config:
+        config = config.override(options.settings)
+        if options.dealiaser is None:
+            return config
+        return dataclasses.replace(config, dealias=dataclasses.replace(config.dealias, name=options.dealiaser))
+
+    where: dict[str, Any] = {"device": options.device, "n_threads": options.threads}
+    if options.config is None and isinstance(recording, LiveRecording) and (live := recording.settings(0)) is not None:
+        recorded = RecordedFlow(recording, framing, adapt=adapt, **where)
+        config = adapt(live.config)
+        recording.acquisition = config.acquisition.applied_to(recording.acquisition)
+        return recorded, config
+    config = adapt(Config.load(options.config) if options.config else Config())
+    recording.acquisition = config.acquisition.applied_to(recording.acquisition)
+    return ColorFlow(framing.resolve(recording)[0], config, grid=recording.grid, **where), config
 
 
 def _frame_rate_hz(recording: Recording, acquisition: Acquisition, hop: int) -> float:
@@ -121,7 +140,7 @@ class _Job:
     options: Options
     config: Config
     acquisition: Acquisition
-    flow: ColorFlow
+    flow: ColorFlow | RecordedFlow
     n_frames: int
     frame_rate_hz: float
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from trueflow.pipeline.cli.common import Advance
+from trueflow.pipeline.download import on_cpu
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket
 from trueflow.pipeline.grid import ImageGrid
@@ -125,21 +125,3 @@ def run(
             advance(len(durations_s), n_frames)
     median_s, p95_s = np.quantile(durations_s, [0.5, 0.95])
     return Summary(len(durations_s), float(median_s), float(p95_s), time.perf_counter() - began, float(nyquist_m_s))
-
-
-def on_cpu(frame: ColorFrame, download: Callable[[Any], Any]) -> ColorFrame:
-    """The same frame with NumPy arrays; the frame itself where it has them already."""
-    sample: Any = frame.velocity.velocity_m_s
-    if isinstance(sample, np.ndarray):
-        return frame
-    messages = {name: getattr(frame, name) for name in ("bmode", "doppler", "segmentation", "velocity")}
-    return dataclasses.replace(
-        frame, **{name: _fetched(message, download) for name, message in messages.items() if message is not None}
-    )
-
-
-def _fetched(message: Any, download: Callable[[Any], Any]) -> Any:
-    values = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
-    return dataclasses.replace(
-        message, **{name: download(value) for name, value in values.items() if hasattr(value, "dtype")}
-    )

@@ -46,6 +46,10 @@ class Recording(ABC):
         From one burst's start to the next; None where they follow back to back, or it is not known.
     grid : ImageGrid or None
         Pixels of beamformed data; None for channel data.
+    suggested_ensemble : int or None
+        Packet length that the recording was made for, where it has one.
+    remarks : tuple of str
+        What is to be known about this file: what is missing or damaged.
     """
 
     format_name: ClassVar[str]
@@ -56,6 +60,8 @@ class Recording(ABC):
     burst_length: int
     burst_interval_s: float | None = None
     grid: ImageGrid | None = None
+    suggested_ensemble: int | None = None
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -73,6 +79,10 @@ class Recording(ABC):
             return self.acquisition.slow_time_s(sample)
         burst, within = divmod(sample, self.burst_length)
         return burst * self.burst_interval_s + self.acquisition.slow_time_s(within)
+
+    def runs_on(self, start: int) -> bool:
+        """Whether a slow-time sample follows the one before it without a gap."""
+        return start % self.burst_length != 0
 
     def truth(self, start: int, stop: int, grid: ImageGrid) -> Truth | None:
         """Truth for slow-time samples start..stop-1 on the pixels of a grid, where the recording knows it."""

@@ -25,7 +25,8 @@ class Framing:
     Parameters
     ----------
     ensemble : int, optional
-        Slow-time samples per packet, after decimation. Default: a whole burst where that is at most 32, else 16.
+        Slow-time samples per packet, after decimation. Default: what the recording suggests, or a whole burst where
+        that is at most 32, or 16.
     hop : int, optional
         Slow-time samples (after decimation) from one packet's start to the next. Default: back to back.
     decimate : int
@@ -48,7 +49,8 @@ class Framing:
             if value is not None and value < 1:
                 raise TrueflowError("must be positive", where=name, found=value, expected=">= 1")
         kept = -(-recording.burst_length // self.decimate)
-        ensemble = self.ensemble or (kept if kept <= LONGEST_DEFAULT_ENSEMBLE else DEFAULT_ENSEMBLE)
+        suggested = recording.suggested_ensemble if self.decimate == 1 else None
+        ensemble = self.ensemble or suggested or (kept if kept <= LONGEST_DEFAULT_ENSEMBLE else DEFAULT_ENSEMBLE)
         if ensemble > kept:
             raise TrueflowError(
                 "fewer pulses than one ensemble",
@@ -100,13 +102,12 @@ def packets(recording: Recording, framing: Framing) -> tuple[Acquisition, int, I
         for index, start in enumerate(starts):
             samples = np.ascontiguousarray(recording.read(start, start + span)[::step])
             follows = index > 0 and start - starts[index - 1] == acquisition.n_ensemble * step
-            same_burst = index > 0 and start // recording.burst_length == starts[index - 1] // recording.burst_length
             yield RfPacket(
                 samples,
                 Stamp(
                     index,
                     acquisition_time_s=recording.slow_time_s(start),
-                    continuous=follows and same_burst and hop == acquisition.n_ensemble,
+                    continuous=follows and recording.runs_on(start) and hop == acquisition.n_ensemble,
                 ),
             )
 

@@ -204,11 +204,19 @@ def _open_sim(url: str) -> Recording:
     return open_sim(url)
 
 
+def _open_tfr(url: str) -> Recording:
+    from trueflow.pipeline.sources.recorded import open_tfr
+
+    return open_tfr(url)
+
+
 register_scheme("sim", _open_sim)
+register_scheme("tfr", _open_tfr)
 _HERE = "trueflow.pipeline.sources"
 register_format("UFF", _is_uff, f"{_HERE}.uff:UffRecording")
 register_format("Verasonics", _is_verasonics, f"{_HERE}.verasonics:VerasonicsRecording")
 register_format("MUST", _is_must, f"{_HERE}.must:MustRecording")
 register_format("zea", _is_zea, f"{_HERE}.zea:ZeaRecording")
 register_format("us4us", lambda content: content.container == "pickle", f"{_HERE}.us4us:Us4usRecording")
+register_format("Trueflow", lambda content: content.head.startswith(b"\x89TFR"), f"{_HERE}.recorded:LiveRecording")
 register_format("ARRUS file device", _is_arrus_bin, f"{_HERE}.arrus_bin:ArrusBinRecording")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,19 +14,33 @@ from trueflow.benchmarks.command import bench
 from trueflow.benchmarks.dealias import (
     BANDS,
     ENGINE,
-    EVIDENCE,
+    LEAST_FLOW,
     CaseResult,
     by_family,
+    counted,
     dealiaser,
     mean_over_families,
     peer,
     run_dealias,
     within,
 )
+from trueflow.benchmarks.dealias_evidence import EVIDENCE, NETWORK_EVIDENCE, run_evidence
+from trueflow.benchmarks.dealias_goals import FITTED, FRESH, goals
 from trueflow.benchmarks.dealias_page import as_page
 from trueflow.benchmarks.dealias_report import Findings, as_document, as_json, check_names
-from trueflow.benchmarks.validation import FAMILIES, PEAKS, VARIANTS, all_cases, cases_of
+from trueflow.benchmarks.validation import (
+    FAMILIES,
+    FRESH_PEAKS,
+    FRESH_SEEDS,
+    PEAKS,
+    VARIANTS,
+    all_cases,
+    cases_of,
+    fresh,
+    load_scene,
+)
 from trueflow.kernels import get_device
+from trueflow.models.weights import NetworkError
 from trueflow.pipeline import TrueflowError
 from trueflow.pipeline.config import DealiasConfig
 
@@ -51,6 +66,24 @@ def test_every_family_is_there_at_every_speed_and_noise():
     assert len(cases) == len(FAMILIES) * len(PEAKS) * len(VARIANTS)
     assert len({case.name for case in cases}) == len(cases)
     assert len({case.url for case in cases}) == len(cases)
+
+
+def test_fresh_cases_are_the_faster_ones_with_seeds_of_their_own():
+    cases = all_cases()
+    drawn = fresh(cases)
+    assert {case.peak for case in drawn} == set(FRESH_PEAKS) < set(PEAKS)
+    for seeds in FRESH_SEEDS:
+        assert [c.scene for c in drawn if c.seeds == seeds] == [c.name for c in cases if c.peak in FRESH_PEAKS]
+    assert len({case.url for case in (*cases, *drawn)}) == len(cases) + len(drawn)
+    assert len({case.name for case in (*cases, *drawn)}) == len(cases) + len(drawn)
+
+
+def test_a_fresh_case_shows_the_same_flow_in_other_speckle(results, tmp_path):
+    device = get_device("cpu", n_threads=2)
+    (case,) = (c for c in cases_of(("straight",)) if (c.peak, c.n_pulses) == (FRESH_PEAKS[0], VARIANTS[1][0]))
+    fitted, drawn = (load_scene(c, tmp_path, device) for c in (case, fresh([case])[0]))
+    np.testing.assert_array_equal(drawn.truth.velocity_m_s, fitted.truth.velocity_m_s)
+    assert not np.array_equal(drawn.doppler.r1, fitted.doppler.r1)
 
 
 def test_aliased_flow_is_wrong_without_a_dealiaser_and_right_with_one(results):
@@ -93,6 +126,62 @@ def test_the_document_is_json_and_the_page_names_every_contender(results):
     assert "nan" not in page
 
 
+def test_the_page_shows_both_sets_of_seeds_and_goals_hold_for_each(results):
+    document = as_document(Findings(scenes=results, fresh=results), MADE)
+    assert json.loads(as_json(document)) == document
+    what = [goal.what for goal in goals(document)]
+    for seeds in (FITTED, FRESH):
+        assert f"wrong folds, 1 to 1.75 v_N, {seeds}" in what
+        assert f"right folds where the confidence is 0.9 or more, {seeds}" in what
+    page = as_page(document)
+    assert page.count("\n| none | ") == 2
+    n_flow = by_family(within(results, ENGINE))["straight"].n_flow
+    assert page.count(f"| {n_flow:,} (") == 4  # in its band and over all
+    only = as_document(Findings(fresh=results), MADE)
+    assert all(FRESH in goal.what for goal in goals(only))
+    assert FRESH in as_page(only)
+
+
+def test_a_family_of_which_little_is_shown_is_not_counted_but_what_is_shown_is(results):
+    """For nobody: the pixels of a band are the same for all contenders."""
+    few = [
+        replace(r, case=replace(r.case, family="plug"), tally=replace(r.tally, n_flow=LEAST_FLOW // 4)) for r in results
+    ]
+    assert set(counted(by_family(within([*results, *few], "none")))) == {"straight"}
+    alone, both = (as_document(Findings(scenes=found), MADE) for found in (results, [*results, *few]))
+    for one, other in zip(alone["summary"], both["summary"], strict=True):
+        assert one["wrong_fold_rate"] == other["wrong_fold_rate"]
+        assert one["n_families"] == other["n_families"] == 1
+        assert one["coverage"] > other["coverage"]
+    wrong, shown = [line.split(" | ") for line in as_page(both).splitlines() if line.startswith("| plug | ")]
+    assert wrong[2].startswith("(")
+    assert shown[2] == f"{2 * (LEAST_FLOW // 4)} ({100 * both['by_family'][-1]['coverage']:.0f} %)"
+
+
+def test_without_its_runtime_the_network_is_left_out_with_the_reason(monkeypatch, tmp_path):
+    def missing(*args, **kwargs):
+        raise NetworkError("inference engine 'openvino' needs OpenVINO: pip install openvino")
+
+    monkeypatch.setattr("trueflow.models.segmenter.make_engine", missing)
+    case = cases_of(("straight",))[2]
+    found, (skipped,) = run_evidence([case], folder=tmp_path, device=get_device("cpu", n_threads=2))
+    assert [r.contender for r in found] == list(EVIDENCE)
+    assert "needs OpenVINO" in skipped.reason
+
+
+def test_the_network_is_evidence_alone_and_beside_the_rest(tmp_path):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
+    (case,) = (c for c in cases_of(("cropped",)) if (c.peak, c.n_pulses) == (1.7, 16))
+    found, skipped = run_evidence([case], folder=tmp_path, device=get_device("cpu", n_threads=2))
+    assert not skipped
+    wrong = {r.contender: r.tally.wrong_fold_rate for r in found}
+    assert set(wrong) == {*EVIDENCE, *NETWORK_EVIDENCE}
+    assert wrong["continuity alone"] > 0.9  # no border in sight
+    assert max(wrong[name] for name in NETWORK_EVIDENCE) < 0.05
+    page = as_page(as_document(Findings(evidence=found), MADE))
+    assert all(f"| {name} | " in page for name in wrong)
+
+
 def test_a_family_counts_its_pixels_alike_and_families_count_alike(results):
     families = by_family(within(results, "none"))
     straight = families["straight"]
@@ -104,8 +193,6 @@ def test_a_family_counts_its_pixels_alike_and_families_count_alike(results):
 
 
 def test_a_kept_case_is_the_case_that_was_made(tmp_path):
-    from trueflow.benchmarks.validation import load_scene
-
     device, case = get_device("cpu", n_threads=2), cases_of(("straight",))[0]
     made, kept = (load_scene(case, tmp_path, device) for _ in range(2))
     np.testing.assert_array_equal(made.doppler.r1, kept.doppler.r1)

@@ -25,6 +25,18 @@ def test_without_a_gpu_it_ends_with_one_line_and_code_2():
     assert "not run: the tests with --device cuda" in line
 
 
+def test_the_command_does_not_install_anything_where_there_is_no_driver():
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("this machine has a GPU")
+    root = Path(__file__).resolve().parents[2]
+    command = ["make", "-s", "gpu-check", "MAKE=false"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
+    assert len(said) == 1
+    assert "the driver (libcuda.so.1) is missing" in said[0]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(gpu_check, "FOLDER", tmp_path)

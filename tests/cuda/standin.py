@@ -9,17 +9,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from . import world as machine
+from .arrays import MemoryPointer, Method, NdArray, noted
 from .emulator import EmulatedKernel, compile_cuda
-from .world import Event, Launch, Pool, World, view
-
-Method = Callable[..., Any]
+from .world import Event, Launch, Pool, World
 
 
 class OutOfMemoryError(MemoryError):
@@ -32,140 +30,6 @@ class CompileException(Exception):
 
 class CUDADriverError(RuntimeError):
     """As CuPy's."""
-
-
-def noted(name: str) -> Callable[[Method], Method]:
-    """Notes calls of a method (or of a class, for __init__) under the real name."""
-
-    def decorate(method: Method) -> Method:
-        @wraps(method)
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            self.world.record(name, args, kwargs)
-            return method(self, *args, **kwargs)
-
-        return call
-
-    return decorate
-
-
-class MemoryPointer:
-    """An address, and what keeps it alive."""
-
-    def __init__(self, world: World, mem: Any, offset: int) -> None:
-        self.world, self.mem, self.ptr = world, mem, mem.ptr + offset
-
-    @noted("cuda.MemoryPointer.copy_from_host_async")
-    def copy_from_host_async(self, mem: int, size: int, stream: Any = None) -> None:
-        self._move(mem, size, stream)
-
-    @noted("cuda.MemoryPointer.copy_from_device_async")
-    def copy_from_device_async(self, src: MemoryPointer, size: int, stream: Any = None) -> None:
-        self._move(src.ptr, size, stream)
-
-    @noted("cuda.MemoryPointer.memset_async")
-    def memset_async(self, value: int, size: int, stream: Any = None) -> None:
-        to = self.ptr
-        (stream._queue if stream else self.world.stream()).do(lambda: ctypes.memset(to, value, size) and None)
-
-    def _move(self, source: int, size: int, stream: Any) -> None:
-        assert isinstance(source, int)
-        to = self.ptr
-        (stream._queue if stream else self.world.stream()).do(lambda: ctypes.memmove(to, source, size) and None)
-
-
-class NdArray:
-    """A device array. Only what CuPy's has too, and only what the chain uses of it."""
-
-    def __init__(self, world: World, shape: Any, dtype: Any = float, memptr: MemoryPointer | None = None) -> None:
-        self.world, self.dtype = world, np.dtype(dtype)
-        self.shape = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
-        n_bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        if memptr is None:
-            assert world.allocator is not None
-            memptr = world.allocator(n_bytes)
-        self.data = memptr
-        self.host = view(memptr.ptr, self.shape, self.dtype)
-
-    def _like(self, host: np.ndarray[Any, Any]) -> NdArray:
-        other = NdArray.__new__(NdArray)
-        other.world, other.dtype, other.shape, other.host, other.data = (
-            self.world, host.dtype, host.shape, host, self.data,
-        )  # fmt: skip
-        if host.size:
-            offset = host.__array_interface__["data"][0] - self.data.mem.ptr
-            other.data = MemoryPointer(self.world, self.data.mem, offset)
-        return other
-
-    def _made(self, shape: tuple[int, ...], dtype: Any, compute: Callable[[], Any]) -> NdArray:
-        """A new array that the current stream will compute."""
-        made = NdArray(self.world, shape, dtype)
-        self.world.stream().do(lambda: made.host.__setitem__(..., compute()))
-        return made
-
-    size = property(lambda self: self.host.size)
-    nbytes = property(lambda self: self.host.nbytes)
-    ndim = property(lambda self: self.host.ndim)
-    flags = property(lambda self: self.host.flags)
-    T = property(lambda self: self._like(self.host.T))
-
-    def __len__(self) -> int:
-        return len(self.host)
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
-
-    def reshape(self, *shape: Any) -> NdArray:
-        assert self.flags.c_contiguous
-        return self._like(self.host.reshape(*shape))
-
-    def __getitem__(self, index: Any) -> NdArray:
-        return self._like(self.host[index])
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        source = value.host if isinstance(value, NdArray) else value
-        if isinstance(source, np.ndarray) and not isinstance(value, NdArray):
-            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        self.world.stream().do(lambda: self.host.__setitem__(index, source))
-
-    def _with(self, other: Any, operation: Any) -> NdArray:
-        right = other.host if isinstance(other, NdArray) else other
-        if isinstance(right, np.ndarray) and not isinstance(other, NdArray):
-            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        sample = operation(np.zeros((1,) * self.ndim, self.dtype), np.zeros_like(right))
-        shape = np.broadcast_shapes(self.shape, np.shape(right))
-        return self._made(shape, sample.dtype, lambda: operation(self.host, right))
-
-    def __mul__(self, other: Any) -> NdArray:
-        return self._with(other, np.multiply)
-
-    __rmul__ = __mul__
-
-    def __matmul__(self, other: NdArray) -> NdArray:
-        shape = (*self.shape[:-1], other.shape[-1])
-        return self._made(shape, np.result_type(self.dtype, other.dtype), lambda: self.host @ other.host)
-
-    def conj(self) -> NdArray:
-        return self._made(self.shape, self.dtype, self.host.conj)
-
-    @property
-    def real(self) -> NdArray:
-        return self._like(self.host.real)
-
-    @property
-    def imag(self) -> NdArray:
-        return self._like(self.host.imag)
-
-    def sum(self, axis: int | None = None, dtype: Any = None) -> NdArray:
-        shape = tuple(n for i, n in enumerate(self.shape) if i != axis)
-        return self._made(shape, dtype or self.dtype, lambda: self.host.sum(axis=axis, dtype=dtype))
-
-    def all(self) -> NdArray:
-        return self._made((), np.bool_, self.host.all)
-
-    def __bool__(self) -> bool:
-        self.world.wait_on_host("reading a value")
-        self.world.stream().drain()
-        return bool(self.host)
 
 
 class Kernel:
@@ -244,12 +108,14 @@ class StreamSurface:
 
     @noted("cuda.Stream.begin_capture")
     def begin_capture(self, mode: int | None = None) -> None:
-        self._queue.recorded = []
+        self._queue.recorded, self._queue.spoilt = [], False
 
     @noted("cuda.Stream.end_capture")
     def end_capture(self) -> GraphSurface:
         recorded, self._queue.recorded = self._queue.recorded, None
         assert recorded is not None
+        if self._queue.spoilt:
+            raise machine.CUDARuntimeError("cudaErrorStreamCaptureInvalidated")
         return GraphSurface(self.world, recorded)
 
 
@@ -272,6 +138,8 @@ class EventSurface:
 
     def __init__(self, world: World) -> None:
         self.world, self.event = world, Event()
+        self.ptr = id(self)
+        world.events[self.ptr] = self
 
     @noted("cuda.Event.record")
     def record(self, stream: StreamSurface | None = None) -> None:
@@ -299,6 +167,10 @@ class PoolSurface:
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
         self.pool.limit = size or 0
 
+    @noted("cuda.MemoryPool.total_bytes")
+    def total_bytes(self) -> int:
+        return self.pool.total
+
     @noted("cuda.MemoryPool.malloc")
     def malloc(self, size: int) -> MemoryPointer:
         try:
@@ -323,8 +195,6 @@ def standin(world: World) -> Any:
     cupy.ndarray = made("ndarray", lambda *a, **k: NdArray(world, *a, **k))
     cupy.RawModule = made("RawModule", lambda *, code, options: RawModule(world, code, options))
     cupy.asnumpy = made("asnumpy", lambda array: _fetched(world, array))
-    cupy.isfinite = made("isfinite", lambda a: a._made(a.shape, np.bool_, lambda: np.isfinite(a.host)))
-    cupy.linalg = SimpleNamespace(eigh=made("linalg.eigh", _eigh))
     cupy.cuda = SimpleNamespace(
         Stream=made("cuda.Stream", lambda non_blocking=False: StreamSurface(world)),
         Event=made("cuda.Event", lambda disable_timing=False: EventSurface(world)),
@@ -340,6 +210,7 @@ def standin(world: World) -> Any:
         runtime=SimpleNamespace(
             CUDARuntimeError=machine.CUDARuntimeError,
             getDeviceCount=made("cuda.runtime.getDeviceCount", lambda: 1),
+            eventRecord=made("cuda.runtime.eventRecord", lambda event, stream: _recorded(world, event, stream)),
             getDeviceProperties=made(
                 "cuda.runtime.getDeviceProperties",
                 lambda device: {"name": b"Stand-in", "integrated": int(world.integrated)},
@@ -378,11 +249,10 @@ def _fetched(world: World, array: NdArray) -> Any:
     return array.host.copy()
 
 
-def _eigh(a: NdArray) -> Any:
-    a.world.wait_on_host("cuSOLVER's check of its result")
-    a.world.stream().drain()
-    values, vectors = np.linalg.eigh(a.host)
-    return a._made(values.shape, values.dtype, lambda: values), a._made(vectors.shape, vectors.dtype, lambda: vectors)
+def _recorded(world: World, event: int, stream: int) -> None:
+    """By addresses, as the runtime takes them."""
+    queues = [queue for queue in world.streams if stream in (id(queue), queue.number)]
+    (queues or [machine.Stream(world, number=stream)])[0].mark(world.events[event].event)
 
 
 @contextmanager

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from cuda_api import ApiError, check_call, signature_of
 
 from trueflow.benchmarks.cases import Case
 from trueflow.benchmarks.gpu_kernels import TimedDevice, kernel_times
-from trueflow.kernels.autocorrelate import Blend
 from trueflow.kernels.cuda_setup import DeviceError
 from trueflow.pipeline import ColorFlow, Config
 
-from .api import ApiError, check_call, signature_of
-from .standin import NdArray
-from .test_chain import CONFIGS, acquisition, packets  # noqa: F401
+from .arrays import NdArray
+from .foreign import Foreign
+from .test_chain import CONFIGS
 from .world import World
 
 
@@ -24,34 +27,28 @@ def cupy() -> Any:
     return pytest.importorskip("cupy", reason="CuPy is not installed: its own surface cannot be asked")
 
 
-def life(open_cuda: Any, acquisition: Any, packets: Any) -> list[Any]:  # noqa: F811
-    """Everything a device does: opening, planning, frames, a recorded frame, shared memory, a limit."""
+def life(open_cuda: Any, acquisition: Any, packets: Any) -> list[Any]:
+    """Everything a device does: opening, planning, frames, recorded ones, shared memory, a limit, others' arrays."""
     calls = []
     for integrated, name in ((False, "default"), (True, "iir with state, persistence"), (False, "svd")):
         device, world = open_cuda(World(integrated=integrated), memory_limit_bytes=1 << 30)
         flow = ColorFlow(acquisition, Config().override(list(CONFIGS[name])), device=device)
-        for packet in packets[:2]:
+        for packet in (*packets, *packets):
             device.download(flow(packet).velocity.velocity_m_s)
         device.synchronize()
         calls += world.calls
-    device, world = open_cuda()
-    blend = Blend(device, shape=(4, 4), factor=0.5)
-    r0, r1 = np.ones((4, 4), np.float32), np.ones((4, 4), np.complex64)
-    before = device.zeros((4, 4), np.float32), device.upload(r1)
-    graph = device.capture(lambda a, b: blend(device.upload(a), device.upload(b), *before))
-    for _ in range(3):
-        graph(r0, r1)
+        device.upload(Foreign(device.empty(3, np.float32)))
     timed = TimedDevice()
     (row,) = (r for r in kernel_times(case(acquisition, packets), timed, frames=1) if r["kernel"] == "das.das")
     assert (row["launches"], row["median_us"]) == (1, 500.0)
     return calls + world.calls
 
 
-def case(acquisition: Any, packets: Any) -> Case:  # noqa: F811
+def case(acquisition: Any, packets: Any) -> Case:
     return Case("tiny", "", acquisition, Config(), packets[0].samples)
 
 
-def test_every_call_of_a_devices_life_binds(cupy, open_cuda, acquisition, packets):  # noqa: F811
+def test_every_call_of_a_devices_life_binds(cupy, open_cuda, acquisition, packets):
     calls = life(open_cuda, acquisition, packets)
     names = {call.name for call in calls}
     assert {"RawModule", "RawKernel.__call__", "cuda.Graph.launch", "cuda.MemoryPool.set_limit", "asnumpy"} <= names
@@ -63,7 +60,12 @@ def test_attributes_of_the_stand_in_exist(cupy):
     for name in (name for name in vars(NdArray) if not name.startswith("_")):
         assert hasattr(cupy.ndarray, name), name
     cuda = cupy.cuda
-    for owner, name in ((cuda.MemoryPointer, "ptr"), (cuda.Event, "done"), (cuda.PinnedMemoryPointer, "ptr")):
+    event = cuda.Event.__new__(cuda.Event)
+    with contextlib.suppress(cuda.runtime.CUDARuntimeError):  # no GPU
+        event.__init__()
+    for owner, name in (
+        (cuda.MemoryPointer, "ptr"), (cuda.Event, "done"), (event, "ptr"), (cuda.PinnedMemoryPointer, "ptr"),
+    ):  # fmt: skip
         assert hasattr(owner, name)
     assert hasattr(cupy.cuda.Device, "compute_capability")
     assert hasattr(cupy.cuda.Stream(null=True), "ptr")
@@ -101,6 +103,18 @@ def test_a_misspelt_call_is_caught(cupy, name, args, kwargs):
         check_call(cupy, name, args, kwargs)
 
 
+def test_cupy_compiles_with_the_nvrtc_of_its_own_cuda(cupy):
+    """The development tools bring two of them. In a process of its own: the first that is used stays."""
+    code = """
+from trueflow.kernels.cuda_setup import import_cupy
+cupy = import_cupy()
+print(cupy.cuda.nvrtc.getVersion()[0], cupy.cuda.runtime.runtimeGetVersion() // 1000)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found, wanted = done.stdout.split()
+    assert found == wanted
+
+
 def test_signatures_are_read_from_cythons_documentation(cupy):
     assert list(signature_of(cupy.cuda.UnownedMemory).parameters) == ["ptr", "size", "owner", "device_id"]
     assert list(signature_of(cupy.ndarray).parameters) == ["shape", "dtype", "memptr", "strides", "order"]
@@ -116,6 +130,21 @@ def test_without_a_gpu_cupys_own_errors_are_those_we_translate(cupy):
         cupy.empty(3)
 
 
+def test_cuda_core_maps_on_a_stream_of_its_own_kind_only():
+    """Looked at before any driver is asked: so it shows without a GPU."""
+    core = pytest.importorskip("cuda.core", reason="cuda.core is not installed: its own surface cannot be asked")
+
+    class AsCupyHasIt:
+        def __cuda_stream__(self) -> tuple[int, int]:
+            return 0, 4711
+
+    resource = core.GraphicsResource.__new__(core.GraphicsResource)
+    with pytest.raises(TypeError, match=r"expected cuda\.core\._stream\.Stream"):
+        resource.map(stream=AsCupyHasIt())
+    with pytest.raises(RuntimeError, match="has been closed"):  # the stream was not what it minded
+        resource.map(stream=core.Stream.from_handle(4711))
+
+
 @pytest.mark.parametrize(
     ("name", "args", "kwargs"),
     [
@@ -123,6 +152,7 @@ def test_without_a_gpu_cupys_own_errors_are_those_we_translate(cupy):
         ("Device.set_current", (), {}),
         ("GraphicsResource.from_gl_buffer", (1,), {"flags": "write_discard"}),
         ("GraphicsResource.map", (), {"stream": None}),
+        ("Stream.from_handle", (1,), {}),
     ],
 )
 def test_cuda_core_takes_the_calls_that_share_opengls_buffers(name, args, kwargs):

@@ -10,39 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from echoes import moving_points
 
 from trueflow.kernels.cuda import RING
-from trueflow.pipeline import Acquisition, ColorFlow, ColorFrame, Config, PlaneWave, Probe, RfPacket, Stamp
+from trueflow.pipeline import (
+    ColorFlow,
+    ColorFrame,
+    Config,
+    RfPacket,
+    Stamp,
+    TrueflowError,
+)
 
+from .foreign import Foreign
 from .world import World
-
-
-@pytest.fixture(scope="module")
-def acquisition() -> Acquisition:
-    probe = Probe.linear(32, pitch_m=0.3e-3, center_frequency_hz=5e6, bandwidth_fraction=0.6)
-    return Acquisition(
-        probe,
-        (PlaneWave(-0.05), PlaneWave(0.05)),
-        sampling_frequency_hz=20e6,
-        center_frequency_hz=5e6,
-        prf_hz=8e3,
-        n_samples=401,
-        n_ensemble=11,
-    )
-
-
-@pytest.fixture(scope="module")
-def packets(acquisition: Acquisition) -> list[RfPacket]:
-    """Fast blood and strong tissue, three packets of it."""
-    v_n, interval_s = acquisition.nyquist_velocity_m_s(), 11 / 4e3
-    made = []
-    for i in range(4):
-        blood = moving_points(acquisition, (1.3 + 0.05 * i) * v_n, seed=7, n_points=200)
-        tissue = 20 * moving_points(acquisition, 0.0, seed=1, n_points=40)
-        made.append(RfPacket((blood + tissue).astype(np.int16), Stamp(i, acquisition_time_s=i * interval_s)))
-    return made
-
 
 CONFIGS = {
     "default": (),
@@ -120,6 +100,37 @@ def test_copies_and_computation_wait_for_each_other(open_cuda, acquisition, pack
     for at_once, other in zip(*frames, strict=True):
         for name, values in at_once.items():
             np.testing.assert_array_equal(values, other[name], err_msg=name)
+
+
+def test_packets_that_are_on_the_gpu_already_give_the_same(open_cuda, acquisition, packets):
+    """As PyCUDA's arrays come in."""
+    device, world = open_cuda()
+    flows = [ColorFlow(acquisition, device=device) for _ in range(2)]
+    for packet in (*packets, *packets):
+        theirs = Foreign(device.upload(packet.samples))
+        want, got = maps(flows[0], flows[0](packet)), maps(flows[1], flows[1](replace(packet, samples=theirs)))
+        for name, values in want.items():
+            np.testing.assert_array_equal(got[name], values, err_msg=name)
+    assert world.graphs > 8
+    with pytest.raises(TrueflowError, match="packet 3: samples on a GPU; found Foreign; expected a NumPy array"):
+        ColorFlow(acquisition)(replace(packet, samples=theirs))
+
+
+@pytest.mark.parametrize("limit_bytes", [10_000, 1_000_000])
+def test_a_gpu_without_enough_memory_is_told_as_any_other_mistake(open_cuda, acquisition, packets, limit_bytes):
+    """While planning, and while the first frame is made."""
+    device, _ = open_cuda(memory_limit_bytes=limit_bytes)
+    with pytest.raises(TrueflowError, match=r"device: an array of \d+ bytes: out of GPU memory"):
+        ColorFlow(acquisition, device=device)(packets[0])
+
+
+def test_beamformed_samples_on_the_gpu_are_refused(open_cuda, acquisition):
+    device, _ = open_cuda()
+    grid = ColorFlow(acquisition).grid
+    flow = ColorFlow(replace(acquisition, sample_kind="beamformed"), grid=grid, device=device)
+    samples = Foreign(device.zeros((acquisition.n_ensemble, *grid.shape), np.complex64))
+    with pytest.raises(TrueflowError, match="samples on a GPU"):
+        flow(RfPacket(samples, Stamp(0)))
 
 
 def test_a_frame_never_waits_on_the_host(open_cuda, acquisition, packets):

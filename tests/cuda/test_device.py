@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from trueflow.kernels import DeviceUnavailableError, cuda_setup, get_device
 from trueflow.kernels import device as device_module
 from trueflow.kernels.cuda import RING, CudaDevice
+from trueflow.kernels.cuda_foreign import LEGACY_STREAM
 from trueflow.kernels.cuda_setup import DeviceError
 from trueflow.kernels.launch import MOST_THREADS_PER_BLOCK, check_cuda_launch, cuda_packet_width
 from trueflow.kernels.source import load_source
 
-from .world import World
+from .foreign import Foreign
+from .world import Stream, World
 
 
 def blend_arguments(device: CudaDevice) -> list[Any]:
@@ -45,6 +48,53 @@ def test_an_array_on_the_gpu_keeps_its_content_while_others_come(open_cuda):
     kept = [device.upload(np.full(1000, i, np.float32)) for i in range(4 * RING)]
     for i, array in enumerate(kept):
         np.testing.assert_array_equal(device.download(array), i)
+
+
+@pytest.mark.parametrize("late", ["", "computation", "copies"])
+@pytest.mark.parametrize("named", [True, False])
+def test_arrays_that_another_library_has_on_the_gpu_are_copied_there(open_cuda, late, named):
+    """PyCUDA, Numba, PyTorch: written on a stream of theirs; none named stands for CUDA's default one."""
+    device, world = open_cuda(World(late=late))
+    theirs = device.zeros((3, 4), np.complex64)
+    device.synchronize()
+    stream = Stream(world, number=LEGACY_STREAM)
+    values = (np.arange(12) * (1 + 2j)).reshape(3, 4).astype(np.complex64)
+    foreign = Foreign(theirs, id(stream) if named else None)
+    stream.queue.append(("do", lambda: theirs.host.__setitem__(..., values)))  # not done yet
+    before = world.host_waits
+    there = device.upload(foreign)
+    assert world.host_waits == before
+    np.testing.assert_array_equal(device.download(there), values)
+    stream.do(lambda: theirs.host.__setitem__(..., 0))  # theirs to use again
+    np.testing.assert_array_equal(device.download(there), values)
+
+
+def test_a_foreign_array_lives_until_the_gpu_has_read_it(open_cuda):
+    device, _ = open_cuda(World(late="computation"))
+    foreign = Foreign(device.zeros(3, np.float32))
+    seen = weakref.ref(foreign)
+    device.upload(foreign)
+    del foreign
+    assert seen() is not None
+    device.synchronize()
+    device.upload(Foreign(device.zeros(3, np.float32)))
+    assert seen() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"strides": (8, 64)}, r"shape \(8, 8\) and strides \(8, 64\): expected C-contiguous"),
+        ({"mask": object()}, "masked"),
+    ],
+)
+def test_a_foreign_array_that_is_no_plain_one_is_refused(open_cuda, changes, complaint):
+    device, _ = open_cuda()
+    foreign = Foreign(device.zeros((8, 8), np.float64), **changes)
+    with pytest.raises(ValueError, match=complaint):
+        device.upload(foreign)
+    plain = Foreign(device.zeros((8, 1, 8), np.float64), strides=(64, 99, 8))  # of one, whatever the stride
+    assert device.upload(plain).shape == (8, 1, 8)
 
 
 def test_raw_samples_are_not_copied_where_memory_is_shared(open_cuda):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 
 from trueflow.kernels.cuda import RING, CudaDevice
 from trueflow.kernels.cuda_setup import DeviceError, missing
+from trueflow.models.tensorrt_engine import MODULES
+from trueflow.models.weights import available
 from trueflow.pipeline import ColorFlow, Config
 
-from .test_chain import CONFIGS, acquisition, check_same, maps, packets  # noqa: F401
-from .test_graph import memory, steady
+from .foreign import Foreign
+from .test_chain import CONFIGS, check_same, maps
+from .test_recorded_chain import check_equal, stream
 
 pytestmark = pytest.mark.gpu
 
@@ -34,27 +38,53 @@ def test_arrays_come_back_as_they_went(gpu):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_chain_gives_what_the_cpu_gives(gpu, acquisition, packets, name):  # noqa: F811
+def test_the_chain_gives_what_the_cpu_gives(gpu, acquisition, packets, name):
     config = Config().override(list(CONFIGS[name]))
     on_cpu, on_gpu = ColorFlow(acquisition, config), ColorFlow(acquisition, config, device=gpu)
-    for i, packet in enumerate(packets):
-        now = steady(i, packet.samples)
+    for now in stream(packet.samples for packet in packets):
         check_same(maps(on_gpu, on_gpu(now)), maps(on_cpu, on_cpu(now)))
 
 
+@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("shared_memory", [False, True])
-def test_a_recorded_frame_replays_as_it_runs(gpu, acquisition, packets, shared_memory):  # noqa: F811
-    device = CudaDevice(shared_memory=shared_memory)
-    config = Config().override(list(CONFIGS["iir with state, persistence"]))
-    plain, replayed = (ColorFlow(acquisition, config, device=device) for _ in range(2))
-    stream = [steady(i, packet.samples) for i, packet in enumerate([*packets, *packets[::-1]])]
-    at = iter(stream)
-    graph = device.capture(lambda samples: replayed(next(at)), carried=lambda: memory(replayed))
-    for i, packet in enumerate(stream):
-        want, got = maps(plain, plain(packet)), maps(replayed, graph(packet.samples, key=i > 0))
-        for key, values in want.items():
-            np.testing.assert_array_equal(got[key], values, err_msg=f"{key} of packet {i}")
-    assert graph.recorded
+def test_replayed_frames_are_those_that_run_to_the_bit(gpu, acquisition, packets, name, shared_memory):
+    config = Config().override(list(CONFIGS[name]))
+    devices = CudaDevice(record_frames=False), CudaDevice(shared_memory=shared_memory)
+    plain, recorded = (ColorFlow(acquisition, config, device=device) for device in devices)
+    given = list(stream(packet.samples for packet in [*packets, *packets[::-1]]))
+    want = [maps(plain, plain(packet)) for packet in given]
+    got = [recorded(packet) for packet in given]
+    for packet, frame, expected in zip(given, got, want, strict=True):
+        check_equal(maps(recorded, frame), expected, packet.stamp)
+    assert (recorded._graph.n_recorded > 0) == (name != "svd")
+
+
+def test_arrays_of_another_library_are_taken_over(gpu):
+    """As PyCUDA hands its arrays over: written on a stream of its own, and named by address."""
+    values = np.random.default_rng(2).standard_normal(1 << 20).astype(np.float32)
+    other = gpu.xp.cuda.Stream(non_blocking=True)
+    with other:
+        theirs = gpu.xp.asarray(values) * 2
+    there = gpu.upload(Foreign(theirs, other.ptr))
+    np.testing.assert_array_equal(gpu.download(there), 2 * values)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "fp32"])
+def test_the_network_by_tensorrt_gives_what_openvino_gives(gpu, acquisition, packets, precision):
+    """The engine is built, and part of a recorded frame; float16 and int8 round: classes may differ at borders."""
+    if not any(find_spec(name) for name in MODULES):
+        pytest.skip("TensorRT is not installed")
+    if precision not in available():
+        pytest.skip(f"no network in {precision} is shipped")
+    config = Config().override(["segment.enabled=on"])
+    on_cpu = ColorFlow(acquisition, config.override(["segment.precision=fp32"]))
+    on_gpu = ColorFlow(acquisition, config.override([f"segment.precision={precision}"]), device=gpu)
+    for packet in stream(p.samples for p in (*packets, *packets)):
+        want, got = on_cpu(packet).segmentation, on_gpu(packet).segmentation
+        fold_class, probability = gpu.download(got.fold_class), gpu.download(got.probability)
+        assert np.mean(fold_class == want.fold_class) > (0.999 if precision == "fp32" else 0.97)
+        assert np.abs(probability - want.probability).mean() < (1e-3 if precision == "fp32" else 0.03)
+    assert on_gpu._graph.n_recorded > 0
 
 
 def test_the_memory_limit_holds(gpu):

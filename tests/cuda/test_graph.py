@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from trueflow.kernels.autocorrelate import Blend
+from trueflow.kernels.cuda_setup import DeviceError
 from trueflow.kernels.velocity import PhaseCoherence
-from trueflow.pipeline import ColorFlow, Config, RfPacket, Stamp
 
-from .test_chain import CONFIGS, acquisition, maps, packets  # noqa: F401
 from .world import World
 
 SHAPE = (6, 5)
@@ -25,17 +23,13 @@ class Smoothed:
         self.device = device
         self.blend = Blend(device, shape=SHAPE, factor=0.5)
         self.phase = PhaseCoherence(device, shape=SHAPE, nyquist_velocity_m_s=0.3)
-        self.before: Any = None
+        self.before = device.zeros(SHAPE, np.float32), device.zeros(SHAPE, np.complex64)
 
     def __call__(self, r0: Any, r1: Any) -> Any:
-        now = self.device.upload(r0), self.device.upload(r1)
-        if self.before is not None:
-            now = self.blend(*now, *self.before)
-        self.before = now
+        now = self.blend(self.device.upload(r0), self.device.upload(r1), *self.before)
+        for array, place in zip(now, self.before, strict=True):
+            self.device.copy(array, place)
         return self.phase(*now)
-
-    def carried(self) -> list[Any]:
-        return [None, None] if self.before is None else list(self.before)
 
 
 def inputs(n: int) -> list[tuple[Any, Any]]:
@@ -52,87 +46,96 @@ def inputs(n: int) -> list[tuple[Any, Any]]:
 @pytest.mark.parametrize("late", ["", "computation", "copies"])
 def test_a_frame_with_a_memory_replays_as_it_runs(open_cuda, late):
     device, world = open_cuda(World(late=late))
-    plain, replayed = Smoothed(device), Smoothed(device)
-    graph = device.capture(replayed, carried=replayed.carried)
-    graph(*inputs(1)[0], key="first")
-    plain(*inputs(1)[0])
-    for pair in inputs(8)[1:]:
+    plain, recorded = Smoothed(device), Smoothed(device)
+    graph = device.frame_graph()
+    for i, pair in enumerate(inputs(8)):
         want = [device.download(a) for a in plain(*pair)]
-        got = [device.download(a) for a in graph(*pair, key="later")]
-        for a, b in zip(got, want, strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert graph.recorded
-    assert world.graphs == 6
+        made, replayed = graph(lambda pair=pair: recorded(*pair), pair)
+        assert replayed == (i > 0)
+        for a, b in zip(made, want, strict=True):
+            np.testing.assert_array_equal(device.download(a), b)
+    assert world.graphs == 7
 
 
-def test_another_key_shape_or_reset_records_anew(open_cuda):
+def test_kinds_are_recorded_apart_and_kept(open_cuda):
+    device, world = open_cuda()
+    smoothed = Smoothed(device)
+    graph = device.frame_graph()
+    pair = inputs(1)[0]
+    for kind in ("a", "b", "a", "b", "a", "b"):
+        graph(lambda: smoothed(*pair), pair, kind=kind)
+    assert (world.graphs, graph.n_recorded) == (4, 2)
+
+
+def test_inputs_of_another_shape_or_type_and_reset_begin_anew(open_cuda):
     device, world = open_cuda()
     phase = PhaseCoherence(device, shape=SHAPE, nyquist_velocity_m_s=0.3)
-    graph = device.capture(lambda r0, r1: phase(device.upload(r0), device.upload(r1)))
-    pair = inputs(1)[0]
-    for _ in range(3):
-        graph(*pair)
-    assert world.graphs == 2
-    graph(*pair, key="another")
-    assert (world.graphs, graph.recorded) == (2, False)
-    graph(*pair, key="another")
-    assert (world.graphs, graph.recorded) == (3, True)
+    graph = device.frame_graph()
+
+    def run(r0: Any, r1: Any) -> bool:
+        return graph(lambda: phase(device.upload(r0), device.upload(r1)), (r0, r1))[1]
+
+    r0, r1 = inputs(1)[0]
+    assert [run(r0, r1) for _ in range(3)] == [False, True, True]
+    assert [run(r0.reshape(-1), r1) for _ in range(2)] == [False, True]
+    with pytest.raises(TypeError, match="r0 has dtype float64"):
+        run(r0.astype(np.float64), r1)
+    assert [run(r0, r1) for _ in range(2)] == [False, True]
     graph.reset()
-    assert not graph.recorded
-    graph(pair[0].reshape(-1), pair[1].reshape(-1), key="another")
-    assert not graph.recorded
+    assert graph.n_recorded == 0
+    assert not run(r0, r1)
+    assert world.graphs == 4
 
 
 def test_a_frame_that_waits_on_the_host_is_not_recorded(open_cuda):
     device, _ = open_cuda()
-    graph = device.capture(lambda r0: device.download(device.upload(r0)))
+    graph = device.frame_graph()
     r0 = inputs(1)[0][0]
-    graph(r0)
-    with pytest.raises(RuntimeError, match="not permitted"):
-        graph(r0)
+
+    def frame() -> Any:
+        return device.download(device.upload(r0))
+
+    graph(frame, [r0])
+    with pytest.raises(DeviceError, match="downloading is not permitted"):
+        graph(frame, [r0])
     np.testing.assert_array_equal(device.download(device.upload(r0)), r0)  # and the device is as before
 
 
-def test_a_memory_that_appears_while_recording_is_refused(open_cuda):
+def test_a_recorded_frame_uploads_its_inputs_and_nothing_else(open_cuda):
     device, _ = open_cuda()
-    smoothed = Smoothed(device)
-    graph = device.capture(lambda *pair: smoothed(*pair)[0], carried=smoothed.carried)
-    graph(*inputs(1)[0])
-    smoothed.before = None
-    with pytest.raises(RuntimeError, match="another key"):
-        graph(*inputs(1)[0])
+    r0, r1 = inputs(1)[0]
+    for frame, complaint in (
+        (lambda: (device.upload(r0), device.upload(r0)), "uploads its inputs and nothing else"),
+        (lambda: (), "uploaded 0 of 1 arrays"),
+        (lambda: device.upload(r1), "uploads its inputs and nothing else"),
+    ):
+        graph = device.frame_graph()
+        graph(frame, [r0])
+        with pytest.raises(RuntimeError, match=complaint):
+            graph(frame, [r0])
 
 
-@pytest.mark.parametrize("name", ["default", "iir with state, persistence"])
-def test_the_whole_chain_replays_as_it_runs(open_cuda, acquisition, packets, name):  # noqa: F811
-    config = Config().override(list(CONFIGS[name]))
-    device, world = open_cuda(World(late="computation"))
-    plain, replayed = (ColorFlow(acquisition, config, device=device) for _ in range(2))
-    stream = [steady(i, p.samples) for i, p in enumerate([*packets, *packets[::-1]])]
-    at = iter(stream)  # a replay asks for no packet: stamps are the caller's
-    graph = device.capture(
-        lambda samples: replayed(replace(next(at), samples=samples)), carried=lambda: memory(replayed)
-    )
-    for i, packet in enumerate(stream):
-        # The first frame has nothing before it, the second something: those are two kinds of frame.
-        want, got = plain(packet), graph(packet.samples, key=i > 0)
-        wanted, there = maps(plain, want), maps(replayed, got)
-        for name_of_map, values in wanted.items():
-            np.testing.assert_array_equal(there[name_of_map], values, err_msg=f"{name_of_map} of packet {i}")
-    assert world.graphs == 6
+def test_recorded_frames_and_all_else_keep_to_one_limit(open_cuda):
+    limit_bytes = 64 << 10
+    device, _ = open_cuda(memory_limit_bytes=limit_bytes)
+    r0 = np.zeros(1024, np.float32)
+
+    def frame(n_arrays: int) -> Any:
+        return [device.upload(r0), *(device.empty(1024, np.float32) for _ in range(n_arrays))]
+
+    graph = device.frame_graph()
+    for _ in range(2):
+        graph(lambda: frame(3), [r0])
+    kept: list[Any] = []
+    with pytest.raises(DeviceError, match="out of GPU memory"):
+        kept.extend(device.empty(1024, np.float32) for _ in range(100))
+    assert device._pool.total_bytes() + device._recorded_pool.total_bytes() == limit_bytes
+    kept.clear()
+    graph(lambda: frame(8), [r0], kind="larger")
+    with pytest.raises(DeviceError, match="out of GPU memory"):
+        graph(lambda: frame(8), [r0], kind="larger")
 
 
-def steady(index: int, samples: Any) -> RfPacket:
-    """A packet of continuous slow time."""
-    return RfPacket(samples, Stamp(index, acquisition_time_s=index * 11 / 4e3, continuous=index > 0))
-
-
-def memory(flow: ColorFlow) -> list[Any]:
-    """What a frame leaves for the next, wherever a stage keeps it."""
-    held: list[Any] = []
-    before = flow._persistence._before
-    held += [None, None] if before is None else [before.r0, before.r1]
-    then = flow._dealias._memory._before
-    held.append(None if then is None else then[0])
-    held.append(getattr(flow._clutter._filter, "_state", None))
-    return held
+def test_recording_can_be_left_out(open_cuda):
+    device, _ = open_cuda(record_frames=False)
+    assert device.frame_graph() is None

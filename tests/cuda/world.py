@@ -7,6 +7,7 @@ waits. So a missing wait between copies and computation, which a real GPU shows 
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class World:
     current: Any = None
     allocator: Callable[[int], Any] | None = None
     graphs: int = 0
+    events: Any = field(default_factory=weakref.WeakValueDictionary)
 
     def record(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Notes a call, but keeps none of its arrays alive."""
@@ -77,7 +79,10 @@ class World:
         return self.current
 
     def wait_on_host(self, what: str) -> None:
-        if any(stream.recorded is not None for stream in self.streams):
+        for stream in self.streams:
+            if stream.recorded is None:
+                continue
+            stream.spoilt = True
             raise CUDARuntimeError(f"{what} is not permitted when a stream is capturing")
         self.host_waits += 1
 
@@ -90,12 +95,13 @@ Operation = Callable[[], None]
 
 
 class Stream:
-    """A queue of work; while it is captured, work goes to a graph instead."""
+    """A queue of work; while it is captured, work goes to a graph instead. `number` is a name beside its address."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, number: int = 0) -> None:
+        self.world, self.number = world, number
         self.queue: deque[tuple[str, Any]] = deque()
         self.recorded: list[Operation] | None = None
+        self.spoilt = False  # while captured
         world.streams.append(self)
 
     def do(self, work: Operation) -> None:

@@ -162,6 +162,7 @@ def test_noise_alone_ends_and_is_the_same_to_the_bit_whatever_the_thread_count(s
     }
     results = [folds(phase, mask, n, **evidence) for n in (1, 2, 3, 2)]
     assert results[0][0].any()
+    assert results[0][1].max() < SURE
     for fold, confidence in results[1:]:
         np.testing.assert_array_equal(fold, results[0][0])
         np.testing.assert_array_equal(confidence, results[0][1])

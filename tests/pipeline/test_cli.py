@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from trueflow.pipeline import cli
-from trueflow.pipeline.cli.run import on_cpu, run
+from trueflow.pipeline.cli.run import run
+from trueflow.pipeline.download import on_cpu
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame
 from trueflow.pipeline.sources import Framing, Truth
@@ -283,7 +284,7 @@ def test_a_terminated_process_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_doctor_says_what_is_there_and_what_to_install(trueflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
+    monkeypatch.setattr("ctypes.CDLL", lambda *name, **options: (_ for _ in ()).throw(OSError(*name)))
     code, out, _ = trueflow("doctor", "--json")
     facts = {fact["name"]: fact for fact in json.loads(out)["facts"]}
     assert code == 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trueflow.kernels import get_device
 from trueflow.kernels.predictions import FOLDS
-from trueflow.pipeline import Acquisition, Config, ImageGrid, Stamp
+from trueflow.pipeline import Acquisition, Config, ImageGrid, Stamp, TrueflowError
 from trueflow.pipeline.clutter import Clutter
 from trueflow.pipeline.frames import IqEnsemble
 from trueflow.pipeline.sub_bands import LEAST_RATIO, SubBands
@@ -120,5 +120,72 @@ def test_a_band_too_narrow_for_the_center_frequency_says_nothing(acquisition):
     assert Bench(replace(faster, center_frequency_hz=5e6 * 0.2 / LEAST_RATIO))(Echo().iq(0.2)) is None
 
 
-def test_silence_says_nothing(acquisition):
-    assert Bench(acquisition)(np.zeros((N_Z, N_X, 8), np.complex64)) is None
+def white_noise(n_ensemble=8, seed=5):
+    rng, shape = np.random.default_rng(seed), (N_Z, N_X, n_ensemble)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+def band_limited_noise(n_ensemble=8):
+    """As a receive filter leaves it: with the very spectrum of an echo."""
+    pulses = [Echo(0.1).iq(0.0, n_ensemble=1, seed=seed) for seed in range(n_ensemble)]
+    return np.concatenate(pulses, axis=-1)
+
+
+WITHOUT_ECHO = {
+    "silence": np.zeros((N_Z, N_X, 8), np.complex64),
+    "white noise": white_noise(),
+    "weak noise": 1e-6 * white_noise(),
+    "band-limited noise": band_limited_noise(),
+    "NaN": np.full((N_Z, N_X, 8), np.nan, np.complex64),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_ECHO)
+@pytest.mark.parametrize("clutter", ["none", "auto"])
+def test_without_an_echo_nothing_is_said_and_nothing_planned(acquisition, name, clutter):
+    fresh, bench = (Bench(acquisition, f"clutter.name={clutter}") for _ in range(2))
+    if (name, clutter) == ("NaN", "auto"):
+        with pytest.raises(TrueflowError, match="IQ holds NaN"):
+            bench(WITHOUT_ECHO[name])
+        return
+    for _ in range(2):
+        assert bench(WITHOUT_ECHO[name]) is None
+        assert bench.stage.awaits_echoes
+        assert not bench.stage.only_launches
+    want, got = fresh(Echo().iq(1.35)), bench(Echo().iq(1.35))
+    np.testing.assert_array_equal(got.phasor, want.phasor)
+    np.testing.assert_array_equal(got.table, want.table)
+    assert bench.stage.only_launches
+    assert not bench.stage.awaits_echoes
+
+
+@pytest.mark.parametrize("n_ensemble", [3, 4, 16])
+def test_noise_is_told_from_echoes_however_few_the_pulses(acquisition, n_ensemble):
+    bench = Bench(replace(acquisition, n_ensemble=n_ensemble))
+    assert bench(white_noise(n_ensemble)) is None
+    noisy = Echo().iq(1.35, n_ensemble=n_ensemble)
+    noisy += white_noise(n_ensemble) * np.float32(0.3 * np.sqrt(np.mean(np.abs(noisy) ** 2) / 2))  # 10 dB
+    assert bench(noisy) is not None
+
+
+def test_a_pixel_that_is_no_number_does_not_keep_the_bands_from_their_places(acquisition):
+    iq = Echo().iq(1.35)
+    iq[100, 12] = np.nan
+    assert Bench(acquisition)(iq) is not None
+
+
+def test_planned_anew_the_bands_are_those_of_the_next_echo(acquisition):
+    bench, fresh = Bench(acquisition), Bench(acquisition)
+    bench(Echo().iq(0.2))
+    bench.stage.replan()
+    assert bench(white_noise()) is None
+    want, got = fresh(Echo(0.1).iq(0.2, seed=1)), bench(Echo(0.1).iq(0.2, seed=1))
+    np.testing.assert_array_equal(got.table, want.table)
+    np.testing.assert_array_equal(got.phasor, want.phasor)
+
+
+def test_where_no_echo_could_tell_anything_none_is_waited_for(acquisition):
+    for bench in (Bench(acquisition, "doppler.lag=2"), Bench(acquisition, depths_m=quadratic_depths())):
+        assert bench.stage.only_launches
+        bench.stage.replan()
+        assert bench.stage.only_launches

@@ -75,6 +75,7 @@ class StillPlayer:
 
     name = "still"
     frame_rate_hz = 1 / INTERVAL_S
+    n_dropped, is_stale = 0, False
     choices: ClassVar[dict[str, list[str]]] = {
         "clutter.name": ["auto", "fir", "none", "polynomial"],
         "dealias.name": ["none", "regions", "skimage"],

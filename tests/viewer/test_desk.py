@@ -218,3 +218,23 @@ def test_importing_the_viewer_needs_nothing_and_asking_for_a_window_says_what_to
     assert done.stdout.count("\n") == 1
     assert "pip install 'trueflow[viewer]'" in done.stdout
     assert not done.stderr
+
+
+def test_a_live_source_that_is_silent_or_loses_frames_says_so() -> None:
+    player = StillPlayer()
+    desk = Desk(player)
+    desk.receive(make_frame(LINEAR))
+    showing = desk.showing(0.0)
+    assert showing is not None
+    assert not showing.stale
+    player.is_stale, player.n_dropped = True, 7  # type: ignore[misc]
+    desk.slot.put(make_frame(LINEAR), 0.0)
+    desk.slot.put(make_frame(LINEAR), 0.0)
+    showing = desk.showing(0.0)
+    assert showing is not None
+    assert showing.stale
+    assert "dropped 8" in showing.status
+    desk.freeze(True)
+    showing = desk.showing(0.0)
+    assert showing is not None
+    assert not showing.stale, "a frozen picture is meant to be old"

@@ -8,18 +8,22 @@ the time to start.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from trueflow.benchmarks.cases import CASES
 from trueflow.kernels.cpu import CpuDevice
 from trueflow.kernels.device import Kernel
+from trueflow.kernels.fold_classes import N_CLASSES
 from trueflow.kernels.launch import cuda_packet_width
+from trueflow.kernels.predictions import FOLDS, N_COHERENCES, N_PHASES
 from trueflow.kernels.regions import VOTE_RUN
 from trueflow.kernels.source import KernelSource, load_source
-from trueflow.pipeline import ColorFlow
+from trueflow.models import segmenter
+from trueflow.pipeline import ColorFlow, RfPacket
 from trueflow.pipeline.stages import Beamform
 
 from .sass import Code, kernel_code
@@ -107,13 +111,13 @@ class PlanDevice(CpuDevice):
         return np.zeros(shape, dtype)
 
     def download(self, array: Any) -> Any:
-        """Where planning looks at echoes: noise with the axial band of a real one."""
+        """Where planning looks at echoes: noise with the axial band of a real one, and maps of a coherent one."""
         if array.ndim == 3 and array.dtype == np.complex64:
             noise = np.random.default_rng(0).standard_normal((2, *array.shape))
             kernel = np.hanning(9)[:, None, None]
             smooth = sum(np.roll(noise, i, axis=1) * kernel[i] for i in range(9))
             return (smooth[0] + 1j * smooth[1]).astype(np.complex64)
-        return np.asarray(array)
+        return np.ones_like(array)
 
     def kernel(self, stem: str, name: str, *, packet_width: int | None = None) -> Kernel:
         return _Noted(self, load_source(stem), name, packet_width)
@@ -173,6 +177,35 @@ def femoral(architectures: tuple[int, ...]) -> Case:
     return Case(case.name, numbers, launches)
 
 
+def _no_network(name: str, device: PlanDevice, network: Any, *, padded: tuple[int, int]) -> Any:
+    return lambda tensor: device.empty((1, N_CLASSES, *padded), np.float32)
+
+
+def others(architectures: tuple[int, ...], reference: Case) -> Case:
+    """Kernels that the reference frame does without, a launch of each: other settings, samples and pulses, planning."""
+    case = CASES["femoral"]()
+    (packet,) = case.packets(1)
+    known = {(launch.stem, launch.kernel) for launch in next(iter(reference.launches.values()))}
+    launches = {}
+    for architecture in architectures:
+        device = PlanDevice(architecture)
+        for settings in (("clutter.name=svd",), ("persistence.factor=0.5",), ("acquisition.stagger=2:3",)):
+            flow = ColorFlow(case.acquisition, case.config.override(settings), device=device)
+            flow(packet)
+            flow(packet)
+        for kind, dtype in (("rf", np.float32), ("iq", np.complex64)):
+            acquisition = replace(case.acquisition, sample_kind=kind)  # type: ignore[arg-type]
+            ColorFlow(acquisition, device=device)(RfPacket(packet.samples.astype(dtype), packet.stamp))
+        shape = flow.grid.shape
+        real, phasor = device.empty(shape, np.float32), device.empty(shape, np.complex64)
+        with mock.patch.object(segmenter, "make_engine", _no_network):
+            segment = segmenter.Segmenter(device, shape=shape)
+        segment(real, real, real, real, (phasor, np.zeros((N_COHERENCES, N_PHASES, len(FOLDS)), np.complex64)))
+        found = {(launch.stem, launch.kernel): launch for launch in reversed(device.launches)}
+        launches[architecture] = [launch for name, launch in found.items() if name not in known]
+    return Case("others", reference.numbers, launches)
+
+
 # Kernels with long loops: thread instructions per iteration from the machine code, iterations and floating-point
 # operations from the source. Each takes the code, the launch and the case's numbers.
 Formula = Callable[[Code, Launch, dict[str, float]], Work]
@@ -202,6 +235,18 @@ def _matrix(code: Code, launch: Launch, n: dict[str, float]) -> Work:
     per_product = loop.instructions / max(1, round(loop.loads / (width + 1)))
     iterations = n["pixels"] * n["pulses"] ** 2 / width
     return Work(iterations * per_product, iterations * width * 4, iterations * width * 8 * width, 0)
+
+
+def _gram(code: Code, launch: Launch, n: dict[str, float]) -> Work:
+    work = _matrix(code, launch, n)
+    return Work(work.instructions, 2 * work.flops, work.cache_bytes, 0)
+
+
+def _aperture(code: Code, launch: Launch, n: dict[str, float]) -> Work:
+    """Every element of the probe for every pixel; half of its code is the loop's where the compiler has unrolled it."""
+    loop = max(code.loops, key=lambda loop: loop.instructions)
+    iterations = n["pixels"] * n["channels"]
+    return Work(iterations * loop.instructions, iterations * 30, iterations * 16, 0)
 
 
 def _per_pulse(flops: int, reads: int) -> Formula:
@@ -239,6 +284,12 @@ FORMULAS: dict[str, Formula] = {
     "autocorrelate.autocorrelate": _per_pulse(10, 2),
     "autocorrelate.envelope": _per_pulse(4, 1),
     "sub_bands.sub_bands": _sub_bands,
+    "autocorrelate.autocorrelate_some": _per_pulse(14, 2),
+    "clutter.gram": _gram,
+    "das.das_aperture": _aperture,
+    "demodulate.demodulate_f32": _demodulate,
+    "demodulate.interleave_f32": _interleave,
+    "demodulate.interleave_c64": _interleave,
 }
 
 
@@ -246,6 +297,7 @@ FORMULAS: dict[str, Formula] = {
 # histogram bins from the top, rows' counts, the pixels of a row, and votes, a third of whose code a pixel executes.
 SERIAL: dict[str, tuple[Callable[[dict[str, float]], float], int]] = {
     "flow_mask.power_reference": (lambda n: 1000, 9),
+    "features.level_quantile": (lambda n: 1000, 9),
     "region_label.region_count": (lambda n: n["rows"], 4),
     "region_label.region_flatten": (lambda n: n["pixels"] / n["rows"], 39),
     "region_label.region_number": (lambda n: n["pixels"] / n["rows"], 25),

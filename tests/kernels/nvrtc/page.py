@@ -7,7 +7,7 @@ from pathlib import Path
 from trueflow.kernels.launch import cuda_packet_width
 
 from .compiler import CUDA_12, wheel_version
-from .model import GPUS, INSTRUCTION_CLOCKS, READ_CLOCKS, Case, Gpu, Prediction, femoral, predict
+from .model import GPUS, INSTRUCTION_CLOCKS, READ_CLOCKS, Case, Gpu, Prediction, femoral, others, predict
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "gpu.md"
 LETTERS = {"instructions": "i", "first-level cache": "c", "main memory": "m", "latency": "l", "start": "s"}
@@ -53,19 +53,34 @@ what binds: i instructions, c first-level cache, m main memory, l latency, s sta
 {table}
 {rates}
 
+## Other kernels
+
+For the same image: the network's input and output, averages over frames (`blend`), staggered pulses
+(`autocorrelate_some`, `lag_phasor`), the SVD filter's sums (`gram`; its eigenvectors are the host's), samples of other
+types, and what is done once a plan (`das_aperture`). The simulator's kernels are meant for the CPU.
+
+{others}
 ## What follows
 
 * Delay-and-sum is the longest kernel, and it is bound by what a multiprocessor executes or reads from its first-level
   cache, not by memory: kernels/launch.py says how many pulses a thread takes there, and why.
 * Kernels bound by latency are those to change first for a GPU: one thread walks a histogram or a row where many could.
-* The rest is a row of short kernels whose starts are their time: recorded as a CUDA graph (`CudaDevice.capture`) they
-  start without the host.
+* The rest is a row of short kernels whose starts are their time. So the chain records its frames as CUDA graphs: one
+  call starts all of a frame, from the uploaded samples to velocities, and the host does not wait. Frames that differ in
+  what the host decides (whether the previous frame speaks, whether a filter keeps its state) are recorded apart; other
+  settings are another chain. Not recorded, because they fetch something in every frame: the SVD filter, the dealiaser
+  `skimage`, and OpenVINO beside a GPU.
+* A replayed frame's maps are copied out of the graph's memory, and its samples into it: {moved:.1f} MB read and
+  written, {moved_us} us, which the table leaves out.
 * Copying a packet from the host takes {copy:.2f} ms over PCIe 3 x16 (12 GB/s) and is hidden behind the frame before it;
   on Orin raw samples are read where the host wrote them.
 """
 
 
-def table(predictions: dict[Gpu, dict[str, Prediction]]) -> str:
+MAPS_BYTES = 4 + 12 + 8 + 8 + 1 + 4 + 1  # a pixel of a frame: envelope, R0 and R1, second phase, velocities, fold, ...
+
+
+def table(predictions: dict[Gpu, dict[str, Prediction]], *, summed: bool = True) -> str:
     """All kernels on all GPUs, the longest on sm_87 first."""
     orin = next(found for gpu, found in predictions.items() if gpu.architecture == 87)
     head = ["kernel", "launches", "MB", "flop", "instructions", "atomics", *(gpu.name for gpu in predictions)]
@@ -75,6 +90,8 @@ def table(predictions: dict[Gpu, dict[str, Prediction]]) -> str:
         figures = [f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in work]
         times = [f"{1e6 * found[name].time_s:,.0f} {LETTERS[found[name].limit]}" for found in predictions.values()]
         lines.append(f"| {name} | {p.launches} | {' | '.join(figures + times)} |")
+    if not summed:
+        return "\n".join([*lines, ""])
     sums = [f"**{1e6 * total(found):,.0f}**" for found in predictions.values()]
     launches = sum(p.launches for p in orin.values())
     return "\n".join([*lines, f"| **all** | {launches} | | | | | {' | '.join(sums)} |", ""])
@@ -89,6 +106,8 @@ def page(case: Case) -> str:
     """The whole page."""
     n = case.numbers
     predictions = {gpu: {p.kernel: p for p in predict(case, gpu)} for gpu in GPUS}
+    beside = others(tuple(gpu.architecture for gpu in GPUS), case)
+    moved = n["channels"] * n["samples"] * n["pulses"] * 2 + n["pixels"] * MAPS_BYTES
     rates = ", ".join(f"{gpu.name} {1 / total(found):,.0f}" for gpu, found in predictions.items())
     widths = ", ".join(f"{cuda_packet_width(gpu.architecture)} (sm_{gpu.architecture})" for gpu in GPUS)
     return TEXT.format(
@@ -107,6 +126,9 @@ def page(case: Case) -> str:
         iq=n["iq_samples"],
         widths=widths,
         table=table(predictions),
+        others=table({gpu: {p.kernel: p for p in predict(beside, gpu)} for gpu in GPUS}, summed=False),
+        moved=moved / 1e6,
+        moved_us=", ".join(f"{2e6 * moved / gpu.memory_bytes_s:.0f}" for gpu in GPUS),
         rates=f"That would be, if nothing else took time, frames a second: {rates}.",
         copy=1e3 * n["channels"] * n["samples"] * n["pulses"] * 2 / 12e9,
     )

@@ -1,0 +1,103 @@
+"""`trueflow bench latency`: how old pictures of a live scanner are, and how many there are."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from trueflow.benchmarks.latency import LatencyResult
+
+__all__ = ["latency"]
+
+RESULTS = Path(__file__).resolve().parent / "results"
+CASES = ("femoral", "edge192")
+PARTS = ("ladder", "overlap", "soak")
+
+
+@click.command()
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="May be repeated.")
+@click.option("--soak", "with_soak", is_flag=True, help="The same as --part soak beside the others.")
+@click.option("--case", "names", multiple=True, type=click.Choice(CASES), help="May be repeated. Default: both.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.5), default=30.0, show_default=True, help="Per rate, after the warm-up."
+)
+@click.option(
+    "--soak-seconds", type=click.FloatRange(min=10), default=300.0, show_default=True, help="Of the soak."
+)
+@click.option("--packets", type=click.IntRange(min=1), default=30, show_default=True, help="Simulated for the soak.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures.")
+@click.option("--update", is_flag=True, help="Everything; write figures and page where the project keeps them.")
+def latency(
+    parts: Sequence[str],
+    with_soak: bool,
+    names: Sequence[str],
+    seconds: float,
+    soak_seconds: float,
+    packets: int,
+    json_path: Path | None,
+    update: bool,
+) -> None:
+    """Measure the time from the first byte received to the picture handed to the display.
+
+    A front end in another process sends `femoral` and `edge192`, at rates from 10 packets/s up to where more than one
+    in a hundred gets no picture; then receiving beside the chain and in turn with it, and one frame on all threads
+    against a frame on each. The soak is 5 minutes at 30 packets/s through the commands themselves. With the defaults
+    the rates alone take more than 5 minutes.
+    """
+    from trueflow.benchmarks.latency_page import as_document, as_page
+    from trueflow.benchmarks.provenance import busy, provenance
+    from trueflow.pipeline.output import Outputs
+
+    if update and (parts or names):
+        raise click.UsageError("--update keeps a whole run: not with --part or --case")
+    wanted = set(PARTS if update else parts or PARTS[:2]) | ({"soak"} if with_soak else set())
+    json_path = RESULTS / "latency.json" if update else json_path
+    with Outputs() as outputs:
+        part = outputs.add(json_path) if json_path else None  # a name that cannot be written fails now
+        made: dict[str, object] = provenance()
+        if warning := busy():
+            click.echo(f"trueflow bench: {warning}", err=True)
+        measured = _measure(wanted, names or CASES, seconds, soak_seconds, packets)
+        made["load_average_after"] = list(os.getloadavg())
+        document = as_document(provenance=made, **measured)
+        page = as_page(document)
+        click.echo(page)
+        if part:
+            part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        if update:
+            outputs.add(RESULTS / "latency.md").write_text(page)
+
+
+def _measure(
+    wanted: set[str], names: Sequence[str], seconds: float, soak_seconds: float, packets: int
+) -> dict[str, Any]:
+    from trueflow.benchmarks.latency import run_ladder
+    from trueflow.benchmarks.latency_overlap import run_chains, run_receiving
+    from trueflow.benchmarks.latency_soak import run_soak
+
+    measured: dict[str, Any] = {}
+    if "soak" in wanted:
+        measured["soak"] = run_soak(seconds=soak_seconds, n_packets=packets)
+    if "ladder" in wanted:
+        measured["ladder"] = [r for name in names for r in run_ladder(name, seconds=seconds, advance=_tell)]
+    if "overlap" in wanted:
+        measured["receiving"] = [r for name in names for r in run_receiving(name, seconds=seconds, advance=_tell)]
+        measured["chains"] = [r for name in names for r in run_chains(name, seconds=seconds / 3)]
+    return measured
+
+
+def _tell(result: LatencyResult) -> None:
+    """A line as it comes: the whole takes minutes."""
+    asked = f"{result.rate_hz:g}/s" if result.rate_hz else "all"
+    click.echo(
+        f"{result.case}, {result.mode}, {asked}: {result.frames_per_s:.1f} shown/s, latency p50 "
+        f"{1e3 * result.latency.p50_s:.1f}, p99 {1e3 * result.latency.p99_s:.1f} ms, "
+        f"{result.n_lost + result.n_dropped} without a picture",
+        err=True,
+    )
