@@ -54,8 +54,8 @@ def _head(document: Document) -> Iterator[str]:
         "for the engine nor for peers. Figures per case are in dealias.json."
     )
     yield (
-        f"\n**{FITTED.capitalize()}**: the scenes that the engine's weights and confidence curves were fitted to, so "
-        f"that its figures there flatter it. **{FRESH.capitalize()}**: those of {peaks} v_N "
+        f"\n**{FITTED.capitalize()}**: the scenes that the engine's confidence curves, and with two more draws of the "
+        f"faster ones its weights, were fitted to: its figures there flatter it. **{FRESH.capitalize()}**: those of {peaks} v_N "
         f"made {len(FRESH_SEEDS)} times more with other speckle and other noise, which nothing was fitted to."
     )
     yield from (f"\n{s['name']} was left out: {s['reason']}." for s in document["skipped"])

@@ -21,6 +21,7 @@ from trueflow.benchmarks.timing import Timing
 from trueflow.pipeline.chain import ColorFlow
 from trueflow.pipeline.cli.live import resident_bytes
 from trueflow.pipeline.config import Config
+from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket
 from trueflow.pipeline.live.ledger import Report
 from trueflow.pipeline.live.network import NetworkSource
@@ -155,6 +156,8 @@ def _result(
     name: str, mode: str, rate_hz: float, wall_s: float, rows: Sequence[tuple[float, float, float, int]],
     before: Report, after: Report, **costs: Any,
 ) -> LatencyResult:  # fmt: skip
+    if not rows:
+        raise TrueflowError("no picture was made", where=f"{name} at {rate_hz:g} packets/s", found=f"{wall_s:.1f} s")
     shown_s, came_s, sent_s, depth = np.array(rows, np.float64).T
     latency_s = shown_s - came_s
     return LatencyResult(

@@ -41,15 +41,20 @@ def as_document(
 
 def soak_goals(soak: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the soak was to show, what it showed, and whether that is enough."""
-    settled, memory = soak["report"]["settled"], soak["report"]["memory"]
+    settled, growth = soak["report"]["settled"], soak["report"]["memory"]["growth"]
     found = (
         ("pictures per second", settled["frames_per_s"], f">= {LEAST_HZ:g}", LEAST_HZ - SLACK_HZ, True),
         ("p99 latency, ms", 1e3 * settled["latency"]["p99_s"], f"<= {1e3 * MOST_P99_S:g}", 1e3 * MOST_P99_S, False),
         ("packets without a picture", settled["n_missing"], "0", 0, False),
-        ("memory after the first minute, %", 1e2 * memory["growth"], f"<= {1e2 * MOST_GROWTH:g}", 1.0, False),
+        ("memory after the first minute, %", 1e2 * growth if growth is not None else None, f"<= {1e2 * MOST_GROWTH:g}", 1.0, False),
     )
     return [
-        {"what": what, "found": value, "goal": goal, "met": value >= bound if at_least else value <= bound}
+        {
+            "what": what,
+            "found": value,
+            "goal": goal,
+            "met": value is not None and (value >= bound if at_least else value <= bound),
+        }
         for what, value, goal, bound, at_least in found
     ]
 
@@ -86,7 +91,7 @@ def _soak(soak: Document) -> Iterator[str]:
     yield ""
     yield from _table(
         ("", "found", "goal", ""),
-        [(g["what"], f"{g['found']:.4g}", g["goal"], "met" if g["met"] else "**missed**") for g in soak["goals"]],
+        [(g["what"], "not measured" if g["found"] is None else f"{g['found']:.4g}", g["goal"], "met" if g["met"] else "**missed**") for g in soak["goals"]],
     )
     latency = settled["latency"]
     yield ""

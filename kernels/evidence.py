@@ -15,14 +15,14 @@ class EvidenceWeights:
     anchor's weights decide a group's absolute fold; folds beyond +-2 are penalised in both.
     """
 
-    range_penalty: float = 0.05
+    range_penalty: float = 0.025
     merge_wall: float = 0.002
     merge_before: float = 0.002
-    merge_second: float = 0.6
+    merge_second: float = 0.15
     merge_area: float = 20.0
     anchor_wall: float = 0.05
     anchor_before: float = 0.05
-    anchor_second: float = 0.3
+    anchor_second: float = 0.25
     merge_class: float = 0.02
     anchor_class: float = 0.05  # a classifier that errs errs for whole regions:
     anchor_class_beside_second: float = 0.01  # beside a second phase it is heard less
