@@ -136,7 +136,8 @@ kept out of training and of the choice of the weights; scenes of the trained fam
 ## What it is worth
 
 Within the flow mask, where there is true flow. IoU is that of the aliased pixels (fold other than 0); right folds: the
-best of the five folds is the true one (beyond +-2 the nearest of them).
+best of the five folds is the true one (beyond +-2 the nearest of them). Folds are those that neighbours agree on across
+steps of the phase (`trueflow.kernels.fold_agreement`), as they are used.
 
 {tables}
 

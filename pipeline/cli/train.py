@@ -142,7 +142,7 @@ def _export(output: Path, data: Path, epochs: int, seed: int) -> dict[str, dict[
         for form, file in (("float32", "unet.onnx"), ("int8", "unet_int8.onnx"))
     }
     provenance = Provenance(
-        version="1",
+        version="2",
         date=datetime.date.today().isoformat(),
         command=_command(),
         n_frames=len(frames),
