@@ -76,12 +76,13 @@ for _name in ("help", "full_screen", "probe"):
 def _fit(desk: Desk, step: int) -> None:
     if desk.frame is not None:
         desk.fit = Fit.of([desk.frame])
+        desk.controls = desk.controls.with_(scale_m_s=None)  # one chosen by hand would hide the fit
 
 
 @_action
 def _reset(desk: Desk, step: int) -> None:
-    desk.controls = desk.first_controls
     _fit(desk, step)
+    desk.controls = desk.first_controls
 
 
 @_action
@@ -113,8 +114,9 @@ def _no_box(desk: Desk, step: int) -> None:
 def _dealiasing(desk: Desk, step: int) -> None:
     """Off, or back to what it was."""
     now = desk.player.config.dealias.name
-    desk.dealiaser_before, name = (now, "none") if now != "none" else ("none", desk.dealiaser_before)
-    set_choice(desk, "dealias.name", name)
+    if now != "none":
+        desk.dealiaser_before = now
+    set_choice(desk, "dealias.name", "none" if now != "none" else desk.dealiaser_before)
 
 
 @_action

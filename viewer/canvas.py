@@ -142,7 +142,7 @@ class CanvasProgram:
     def __init__(self) -> None:
         self._program = gl.Program("canvas.vert", "canvas.frag")
         self._mesh = gl.Mesh(2, 2, 4)
-        self._textures: dict[int, gl.Texture] = {}
+        self._kept: tuple[Atlas, gl.Texture] | None = None
 
     def draw(self, atlas: Atlas, parts: Sequence[NDArray[np.float32]], *, target: int, size: tuple[int, int]) -> None:
         """Blend triangles over what is in a framebuffer of a size."""
@@ -151,11 +151,17 @@ class CanvasProgram:
         GL.glViewport(0, 0, *size)
         GL.glEnable(GL.GL_BLEND)
         GL.glBlendFunc(GL.GL_SRC_ALPHA, GL.GL_ONE_MINUS_SRC_ALPHA)
-        if id(atlas) not in self._textures:
-            texture = gl.Texture((atlas.coverage.shape[0], atlas.coverage.shape[1]), "u1n")
-            texture.fill(atlas.coverage)
-            self._textures[id(atlas)] = texture
-        self._textures[id(atlas)].bind(0)
+        self._texture(atlas).bind(0)
         self._program.use()
         self._program.set(atlas=0, target_px=(float(size[0]), float(size[1])))
         self._mesh.draw(np.concatenate(parts) if parts else np.zeros((0, FLOATS), np.float32))
+
+    def _texture(self, atlas: Atlas) -> gl.Texture:
+        """The atlas on the GPU; only the last one, since a window that is drawn larger goes through many sizes."""
+        if self._kept is None or self._kept[0] is not atlas:
+            if self._kept is not None:
+                self._kept[1].delete()
+            texture = gl.Texture((atlas.coverage.shape[0], atlas.coverage.shape[1]), "u1n")
+            texture.fill(atlas.coverage)
+            self._kept = atlas, texture
+        return self._kept[1]

@@ -26,7 +26,7 @@ class Cine:
 
     def __init__(self, *, seconds: float = 10.0, most_bytes: int = 512 << 20) -> None:
         self._seconds, self._most_bytes = seconds, most_bytes
-        self._frames: deque[tuple[ColorFrame, float]] = deque()
+        self._frames: deque[tuple[ColorFrame, float, tuple[str, ...]]] = deque()
         self._n_bytes = 0
         self._due_s: float | None = None
         self.index = 0
@@ -35,7 +35,7 @@ class Cine:
         return len(self._frames)
 
     def __iter__(self) -> Iterator[ColorFrame]:
-        return (frame for frame, _ in self._frames)
+        return (frame for frame, _, _ in self._frames)
 
     @property
     def n_bytes(self) -> int:
@@ -47,16 +47,27 @@ class Cine:
         """The one at the index."""
         return self._frames[self.index][0]
 
-    def add(self, frame: ColorFrame, now_s: float) -> None:
-        """Append a frame; the oldest ones make room."""
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What it was made with, as `add` was told."""
+        return self._frames[self.index][2]
+
+    def add(self, frame: ColorFrame, now_s: float, settings: tuple[str, ...] = (), *, follow: bool = True) -> None:
+        """Append a frame and move to it, or stay at the one we are at; the oldest ones make room."""
         kept = dataclasses.replace(frame, doppler=dataclasses.replace(frame.doppler, second=None), segmentation=None)
-        self._frames.append((kept, now_s))
+        self._frames.append((kept, now_s, settings))
         self._n_bytes += _size(kept)
         while len(self._frames) > 1 and (
             self._n_bytes > self._most_bytes or now_s - self._frames[0][1] > self._seconds
         ):
             self._n_bytes -= _size(self._frames.popleft()[0])
-        self.index = len(self._frames) - 1
+            self.index = max(self.index - 1, 0)
+        if follow:
+            self.index = len(self._frames) - 1
+
+    def ends_with(self, index: int) -> bool:
+        """Whether the newest frame is the source's one of this index."""
+        return bool(self._frames) and self._frames[-1][0].stamp.index == index
 
     def go_to(self, index: int) -> None:
         """Move to a frame, or to the nearest end."""

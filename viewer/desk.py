@@ -54,6 +54,8 @@ class Desk:
         self._on_device: tuple[ColorFrame | None, ColorFrame | None] = None, None
         self.dealiaser_before = "regions"
         self._message, self._message_until_s = "", 0.0
+        self._made_with: tuple[str, ...] = "", ""  # dealiaser and wall filter of the frame that is shown
+        self._waits_since_s: float | None = None  # when the packet was in memory whose picture is not yet drawn
 
     def say(self, message: str, now_s: float | None = None) -> None:
         """Show a message for some seconds."""
@@ -70,20 +72,27 @@ class Desk:
             self._on_device = delivery.frame, delivery.on_device
         if self.frozen and self.playing and len(self.cine):
             self.playing = self.cine.advance(now_s, speed=self.speed, loop=self.loop)
-            self._show(self.cine.frame, now_s, now_s)
+            self.frame, self._made_with = self.cine.frame, self.cine.settings
 
     def receive(self, frame: ColorFrame, began_s: float = 0.0, now_s: float = 0.0) -> None:
-        """A new frame; also while frozen, where a file was sought or its settings were changed."""
+        """A new frame; also while frozen, where it was made again with other settings.
+
+        One that was in the making when the picture was frozen is kept, but not shown: the user is looking at another.
+        """
+        follow = not self.frozen or self.frame is None or self.cine.ends_with(frame.stamp.index)
         self.fit = self.fit.grown(frame) if self.fit is not None else Fit.of([frame])
-        self.cine.add(frame, now_s)
+        made_with = self.player.config.dealias.name, self.player.config.clutter.name
+        self.cine.add(frame, now_s, made_with, follow=follow)
         for trace in self.traces:
             trace.add(frame)
-        self._show(frame, began_s, now_s)
+        if follow:
+            self.frame, self._made_with, self._waits_since_s = frame, made_with, began_s
 
-    def _show(self, frame: ColorFrame, began_s: float, now_s: float) -> None:
-        if frame is not self.frame:
-            self.frame = frame
-            self.meter.count(now_s, now_s - began_s)
+    def drawn(self, now_s: float) -> None:
+        """What was to be shown is on the screen; what comes from the cine buffer has no latency."""
+        if self._waits_since_s is not None:
+            self.meter.count(now_s, now_s - self._waits_since_s)
+            self._waits_since_s = None
 
     def freeze(self, frozen: bool) -> None:
         """Stop, or go on with what comes."""
@@ -94,8 +103,7 @@ class Desk:
         """Show a frame of the cine buffer."""
         if len(self.cine):
             self.cine.go_to(index)
-            now_s = time.monotonic()
-            self._show(self.cine.frame, now_s, now_s)
+            self.frame, self._made_with = self.cine.frame, self.cine.settings
 
     def seek_fraction(self, fraction: float) -> None:
         """Move along the bar: the cine buffer when frozen, else the file."""
@@ -123,7 +131,7 @@ class Desk:
             self.fit,
             layout=self.layout,
             facts=facts_line(self.player.acquisition, float(self.frame.velocity.nyquist_velocity_m_s)),
-            dealiaser=self.player.config.dealias.name,
+            dealiaser=self._made_with[0],
             status=self._status(now_s),
             status_right=self._clock(),
             seek=self._seek(),
@@ -144,7 +152,7 @@ class Desk:
         return None if showing is None else replace(showing, status="", cursor_px=None, stale=False)
 
     def _status(self, now_s: float) -> str:
-        wall_filter = f"wall filter: {self.player.config.clutter.name}"
+        wall_filter = f"wall filter: {self._made_with[1]}"
         if self.frozen:
             return wall_filter
         latency_s = self.meter.latency_s()

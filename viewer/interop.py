@@ -68,7 +68,8 @@ class DeviceUploader:
                     self._view(mapped, values)[...] = values
                 GL.glBindBuffer(GL.GL_PIXEL_UNPACK_BUFFER, number)
                 self._textures[name].fill(None)
-            GL.glBindBuffer(GL.GL_PIXEL_UNPACK_BUFFER, 0)
+                # Not after the last map: where the next one fails, the host's arrays would be taken for offsets.
+                GL.glBindBuffer(GL.GL_PIXEL_UNPACK_BUFFER, 0)
             if self._read is not None:
                 self._read[0].synchronize()  # a frame ago: it has come to pass
             # The chain's pool would give the memory away as soon as the maps are let go, read or not.

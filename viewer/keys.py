@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CHORDS", "GROUPS", "KEYS", "Key", "as_markdown"]
+__all__ = ["CHORDS", "GROUPS", "KEYS", "REPEATING", "Key", "as_markdown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,9 @@ KEYS = (
 CHORDS: dict[str, tuple[str, int]] = {  # chord: action, +1 or -1
     chord: (key.action, 1 - 2 * place) for key in KEYS if key.action for place, chord in enumerate(key.chords)
 }
+
+# A key that is held goes on raising or lowering; a switch would flicker, and a movie begin and end.
+REPEATING = frozenset(chord for key in KEYS if len(key.chords) == 2 for chord in key.chords)
 
 
 def as_markdown() -> str:

@@ -25,6 +25,7 @@ HEADINGS: dict[Mode, tuple[str, str]] = {
 BAR_EM: dict[Mode, float] = {"gray": 4.0, "raw": 6.0, "folds": 4.6, "dealiased": 7.8}  # room for a bar with labels
 LEAST_EM, MOST_EM = 9, 40
 CHART_SHARE = 0.24  # of the height
+LEAST_CHART_EM = 6.0, 2.0  # in a smaller window there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Layout:
     seek : Rectangle
         Seek bar or scrub bar.
     chart : Rectangle, optional
-        Where traces are plotted.
+        Where traces are plotted; None without traces, or without room.
     right : float
         Right edge of what is ours; beyond it are the controls.
     """
@@ -136,7 +137,10 @@ def arrange(
     box: Rectangle | None = None
     if chart:
         box = (5.5 * em, bottom - CHART_SHARE * height + 1.4 * em, right - 7 * em, bottom - 1.6 * em)
-        bottom -= CHART_SHARE * height
+        if box[2] - box[0] < LEAST_CHART_EM[0] * em or box[3] - box[1] < LEAST_CHART_EM[1] * em:
+            box = None
+        else:
+            bottom -= CHART_SHARE * height
     panels = _row(LAYOUTS[name], grid, (0.0, top, right, bottom), em)
     return Layout(size, em, panels, pad, status_y, seek, box, right)
 

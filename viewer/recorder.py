@@ -23,6 +23,7 @@ __all__ = ["MOVIE_FPS", "Recorder", "save_screenshot"]
 MOVIE_FPS = 30.0
 WAITING_PICTURES = 16  # beyond that the encoder is too slow, and pictures are left out
 LONGEST_GAP = 30  # pictures a still is repeated for
+LEAST_SIDE_PX = 16
 
 
 def new_path(folder: Path, suffix: str) -> Path:
@@ -74,6 +75,9 @@ class Recorder:
     @classmethod
     def begin(cls, desk: Desk, size: tuple[int, int]) -> Recorder | None:
         """A recorder that runs; None, and a message, where the file cannot be made."""
+        if min(size) < LEAST_SIDE_PX:
+            desk.say(f"no movie: a window of {size[0]} x {size[1]} pixels is too small")
+            return None
         try:
             recorder = cls(desk, new_path(desk.folder, ".mp4"), size)
         except TrueflowError as error:
@@ -117,7 +121,7 @@ class Recorder:
                 while (item := self._pictures.get()) is not None:
                     for _ in range(item[1]):
                         movie.write(item[0])
-        except TrueflowError as error:
-            self._trouble = str(error)
+        except Exception as error:  # whatever it is: half a movie must not pass for one, nor be waited for in vain
+            self._trouble = str(error) if isinstance(error, TrueflowError) else f"movie: {error!r}"
             while self._pictures.get() is not None:  # the window must not wait for a queue that nobody empties
                 pass

@@ -13,7 +13,7 @@ from trueflow.viewer import gl
 from trueflow.viewer.actions import act
 from trueflow.viewer.chords import chord_names
 from trueflow.viewer.desk import Desk
-from trueflow.viewer.keys import CHORDS
+from trueflow.viewer.keys import CHORDS, REPEATING
 from trueflow.viewer.panel import PANEL_WIDTH, ControlPanel
 from trueflow.viewer.pointer import Pointer
 from trueflow.viewer.recorder import Recorder, save_screenshot
@@ -155,6 +155,7 @@ class Window:
         if desk.panel and not desk.help:
             self.panel.draw(desk)
         self._glfw.swap_buffers(self._window)
+        desk.drawn(time.monotonic())
         gl.check()
 
     def _follow_desk(self) -> None:
@@ -199,6 +200,8 @@ class Window:
         if action == self._glfw.RELEASE or (self.desk.panel and self.panel.takes_keys):
             return
         chords = chord_names(self._glfw, key, scancode, mods)
+        if action == self._glfw.REPEAT and REPEATING.isdisjoint(chords):
+            return
         if self.desk.help and chords:
             self.desk.help = False
             if not any(CHORDS.get(chord, ("",))[0] == "quit" for chord in chords):

@@ -43,7 +43,8 @@ def view_live(options: Options, *, layout: str) -> None:
     with Outputs([options.config] if options.config else []) as outputs, ExitStack() as stack:
         part = outputs.add(options.shot) if options.shot is not None else None
         source = open_live(options.live)
-        recorders = [_recorder(options.record, source, stack)] if options.record is not None else []
+        shown: list[Runner] = []
+        recorders = [_recorder(options.record, source, stack, shown)] if options.record is not None else []
         player = LivePlayer(
             source,
             config,
@@ -55,6 +56,7 @@ def view_live(options: Options, *, layout: str) -> None:
         )
         stack.enter_context(player)
         if not options.headless:
+            shown.append(player.runner)
             viewer.show(
                 player, layout=layout, size=options.size, full_screen=options.full_screen, folder=options.folder
             )
@@ -66,12 +68,15 @@ def view_live(options: Options, *, layout: str) -> None:
             )
 
 
-def _recorder(path: Path, source: Any, stack: ExitStack) -> Any:
+def _recorder(path: Path, source: Any, stack: ExitStack, shown: list[Runner]) -> Any:
+    """A recorder; that it has ended by itself is said here, and in the window of whoever is shown."""
     from trueflow.pipeline.live.description import Description
     from trueflow.pipeline.live.recorder import Recorder
 
     def ended(message: str) -> None:
         click.echo(message, err=True)
+        for runner in shown:
+            runner.say(message)
 
     try:
         return stack.enter_context(Recorder(path, Description.of(source), ended=ended))
@@ -123,20 +128,22 @@ class Memory:
     settled_bytes: int = 0
     most_bytes: int = 0
     last_bytes: int = 0
+    is_settled: bool = False
     began_s: float = field(default_factory=time.monotonic)
 
     def look(self) -> None:
         """Take a sample."""
         self.last_bytes = resident_bytes()
         self.first_bytes = self.first_bytes or self.last_bytes
-        if time.monotonic() - self.began_s < SETTLES_S:
-            self.settled_bytes = self.last_bytes
+        self.is_settled = time.monotonic() - self.began_s >= SETTLES_S
+        if not self.is_settled:
+            self.settled_bytes = self.most_bytes = self.last_bytes
         self.most_bytes = max(self.most_bytes, self.last_bytes)
 
     @property
-    def growth(self) -> float:
-        """From the first minute's end to the end."""
-        return self.last_bytes / self.settled_bytes - 1 if self.settled_bytes else 0.0
+    def growth(self) -> float | None:
+        """From the first minute's end to the end; None where the run was over before, or nobody says."""
+        return self.last_bytes / self.settled_bytes - 1 if self.is_settled and self.settled_bytes else None
 
 
 def resident_bytes() -> int:
@@ -181,7 +188,7 @@ def _say(runner: Runner) -> None:
 
 
 def _show_json(report: Report, settled: dict[str, Any] | None, memory: Memory, wall_s: float) -> None:
-    facts = {name: value for name, value in asdict(memory).items() if name != "began_s"}
+    facts = {name: value for name, value in asdict(memory).items() if name not in ("began_s", "is_settled")}
     show_json(
         {**report.to_dict(), "wall_s": wall_s, "settled": settled, "memory": {**facts, "growth": memory.growth}}
     )
@@ -197,7 +204,8 @@ def _show(report: Report, memory: Memory, wall_s: float) -> None:
     for name, spread in (("latency", report.latency), ("of it waiting", report.waited)):
         if spread is not None:
             rows.append((name, _quantiles(spread)))
-    rows.append(("memory", f"{memory.last_bytes / 2**20:.0f} MB, {100 * memory.growth:+.2f} % after the first minute"))
+    growth = f", {100 * memory.growth:+.2f} % after the first minute" if memory.growth is not None else ""
+    rows.append(("memory", f"{memory.last_bytes / 2**20:.0f} MB{growth}"))
     show_table(rows)
 
 

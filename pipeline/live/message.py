@@ -51,7 +51,8 @@ CONTINUOUS = 1
 
 LARGEST_DESCRIPTION_BYTES = 1 << 20
 LARGEST_PACKET_BYTES = 1 << 28  # 1,024 channels x 8,192 samples x 16 pulses of int16
-LARGEST_NUMBER = (1 << 63) - 1
+LARGEST_NUMBER = (1 << 62) - 1  # room for runs that go on where a front end begins anew
+LARGEST_TIME_S = 1e12  # as in recordings: what a recorder could not keep is not taken in
 
 
 class BadMessageError(Exception):
@@ -140,8 +141,8 @@ class Header:
             raise BadMessageError("the header's checksum is wrong")
         if kind not in KINDS or flags & ~CONTINUOUS or sequence > LARGEST_NUMBER:
             raise BadMessageError("a header with fields that mean nothing")
-        if not (math.isfinite(acquired_s) and math.isfinite(sent_s)):
-            raise BadMessageError("times that are not finite")
+        if not (abs(acquired_s) <= LARGEST_TIME_S and abs(sent_s) <= LARGEST_TIME_S):  # NaN neither
+            raise BadMessageError("times that cannot be")
         layout = _layout(code, n_dims, shape)
         expected = layout.n_bytes if layout is not None else None
         if (expected is None) == (kind in (ANNOUNCEMENT, PACKET)):

@@ -8,6 +8,7 @@ import secrets
 import socket as sockets
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -158,10 +159,17 @@ class Publisher:
 
     def end(self) -> None:
         """Say that nothing will follow."""
-        self._socket.send(Header(END, self._stream, self.sequence).pack())
+        self._socket.send(self._last_word())
+
+    def _last_word(self) -> bytes:
+        return Header(END, self._stream, self.sequence).pack()
 
     def close(self) -> None:
-        """Send what is on its way, and close."""
+        """Send what is on its way, take the address away, and close."""
+        path = _ipc_path(self.url)
+        if path is not None:  # ZeroMQ leaves it; as long as we listen it is ours
+            with suppress(OSError):
+                path.unlink()
         self._socket.close()
         self._context.term()
 
@@ -191,8 +199,14 @@ class Publisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end()
-        self.close()
+        try:
+            if error is None:
+                self.end()
+            else:  # a listener that does not take what waits must not keep us
+                with suppress(self._zmq.ZMQError):
+                    self._socket.send(self._last_word(), self._zmq.NOBLOCK)
+        finally:
+            self.close()
 
 
 def _octets(samples: NDArray[Any]) -> memoryview:

@@ -56,6 +56,7 @@ class RecordFile:
             self.n_bytes = 0
             self._n_records = 0
             self._synced_bytes = 0
+            self._is_sure = True
             try:
                 self._write([PREAMBLE])
                 _sync_folder(path.parent)
@@ -102,10 +103,19 @@ class RecordFile:
         self._n_records += 1
 
     def sync(self) -> None:
-        """Wait until all that was appended is on the disk, and leave word of that for the reader."""
+        """Wait until all that was appended is on the disk, and leave word of that for the reader.
+
+        No word after a failure: the system reports it once, and may have let go of what it could not write.
+        """
         if self._synced_bytes == self.n_bytes:
             return
-        os.fdatasync(self._descriptor)
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError:
+            self._is_sure = False
+            raise
+        if not self._is_sure:
+            return
         self.append(SYNCED, stamp=Stamp(self.n_bytes))
         self._synced_bytes = self.n_bytes  # the word itself needs no sync of its own
 

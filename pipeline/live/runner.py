@@ -20,6 +20,7 @@ DEADLINE_S = 0.066  # two frames at 30 frames/s
 SILENT_S = 1.0
 BURST = 16  # packets that one step takes in at most
 PATIENCE_S = 10.0  # for a thread to end: longer than any frame
+INTAKE = "intake"
 
 
 class Runner:
@@ -79,17 +80,22 @@ class Runner:
         self._messages, self._ledger = Messages(), Ledger()
         self._ring = PacketRing(source.layout, depth=depth, keep=keep)
         self._intake = Intake(source, self._ring, taps, self._messages, silent_s=silent_s)
-        self._worker = Worker(
-            self._ring,
-            make_flow,
-            config,
-            deliver=deliver,
-            sinks=sinks,
-            ledger=self._ledger,
-            messages=self._messages,
-            on_error=on_error,
-            deadline_s=deadline_s,
-        )
+        self._silent_s = silent_s
+        try:
+            self._worker = Worker(
+                self._ring,
+                make_flow,
+                config,
+                deliver=deliver,
+                sinks=sinks,
+                ledger=self._ledger,
+                messages=self._messages,
+                on_error=on_error,
+                deadline_s=deadline_s,
+            )
+        except BaseException:  # nobody else would: a scanner goes on transmitting until it is closed
+            source.close()
+            raise
         self._ending, self._ended = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
@@ -117,7 +123,7 @@ class Runner:
     def start(self) -> None:
         """Begin in threads of its own: one receives, one processes."""
         assert not self._threads, "started already"
-        for name, target in (("chain", self._process), ("intake", self._receive)):
+        for name, target in (("chain", self._process), (INTAKE, self._receive)):
             self._threads.append(threading.Thread(target=target, name=name, daemon=True))
         for thread in self._threads:
             thread.start()
@@ -139,11 +145,16 @@ class Runner:
         """End the run, and wait until it has ended; more than once does no harm."""
         self._ending.set()
         self._ring.close()
+        receiving = [thread for thread in self._threads if thread.name == INTAKE]
+        try:
+            for thread in receiving:
+                thread.join(PATIENCE_S)
+        finally:  # also where the chain hangs, or somebody interrupts twice: a scanner transmits until then
+            if not any(thread.is_alive() for thread in receiving):
+                self.source.close()
         for thread in self._threads:
             thread.join(PATIENCE_S)
         self._worker.close()
-        if not any(thread.is_alive() for thread in self._threads):
-            self.source.close()
         self._ended.set()
 
     def change(self, config: Config) -> None:
@@ -175,7 +186,9 @@ class Runner:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last picture is older than the source may be silent, or none will follow it."""
+        """Whether the last picture is older than the source may be silent, for whatever reason, or none will follow."""
+        if self._worker.idle_s > self._silent_s:  # packets may come, and the chain hang or fail with each of them
+            return True
         return self._intake.is_silent or self._ending.is_set() or self._ended.is_set()
 
     @property
@@ -233,7 +246,7 @@ class Runner:
         except Exception as error:
             self._fail(error)
         else:
-            if self.source.ended:
+            if self.source.ended and not self._ending.is_set():
                 self._messages.say(f"{self.source.name} has ended")
         self._ended.set()
 

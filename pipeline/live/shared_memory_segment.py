@@ -43,6 +43,7 @@ DESCRIPTION_AT = 128
 ALIGNMENT = 64
 MOST_SLOTS = 4096
 LARGEST_BYTES = 1 << 36
+LOOK = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of this name would never open
 LOCK_PATIENCE_S = 0.2  # who looks whether we live holds the lock for a moment
 
 
@@ -141,7 +142,7 @@ class Segment:
         path, end_s = FOLDER / f"{PREFIX}{name}", time.monotonic() + patience_s
         while True:
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                descriptor = os.open(path, LOOK)
             except FileNotFoundError:
                 descriptor = -1
             except OSError as error:
@@ -215,8 +216,12 @@ class Segment:
         return True
 
     def remove(self) -> bool:
-        """Take its name away, if it still has it; who has mapped it keeps what is mapped."""
+        """Take its name away, if it still has it; who has mapped it keeps what is mapped.
+
+        Under the lock, until `close`: a new writer, who takes the name over, holds it while he does.
+        """
         try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.stat(self.path).st_ino == self._identity:
                 self.path.unlink()
         except OSError:
@@ -259,13 +264,15 @@ def _give_name(part: Path, path: Path) -> None:
         else:
             return
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, LOOK)
         except FileNotFoundError:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
                 path.unlink()
+        except FileNotFoundError:  # somebody else has removed it just now
+            continue
         except BlockingIOError:
             if time.monotonic() > end_s:
                 raise TrueflowError(

@@ -99,6 +99,7 @@ class Worker:
         self._made_with: int | None = None
         self._planner = Planner(make_flow)
         self._busy_since_s: float | None = None
+        self._shown_s = time.monotonic()
         self.frame: ColorFrame | None = None
 
     @property
@@ -116,6 +117,11 @@ class Worker:
         """Since the chain began with the packet it works on."""
         since_s = self._busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
+
+    @property
+    def idle_s(self) -> float:
+        """Since the last picture was made, or since the beginning."""
+        return time.monotonic() - self._shown_s
 
     def change(self, config: Config, *, aside: bool) -> None:
         """Ask for other settings: planned aside, while pictures go on, or on the spot before the next one."""
@@ -168,7 +174,7 @@ class Worker:
         waited_s = began_s - arrived_s if arrived_s else None
         late = self._deadline_s is not None and latency_s is not None and latency_s > self._deadline_s
         self._ledger.frame(stages, latency_s=latency_s, waited_s=waited_s, missed=late)
-        self.frame = frame
+        self.frame, self._shown_s = frame, shown_s
         return frame
 
     def _fail(self, stamp: Stamp, doing: str, error: Exception) -> None:

@@ -23,7 +23,6 @@ from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket
 from trueflow.pipeline.live.recorder_format import MADE_WITH, result_from_bytes
 from trueflow.pipeline.sources.base import Recording
-from trueflow.pipeline.sources.fields import check_finite
 from trueflow.pipeline.sources.recorded_index import NOT_SHOWN, RecordingIndex
 
 if sys.version_info >= (3, 11):
@@ -119,14 +118,16 @@ class LiveRecording(Recording):
             self._revisions = np.array(index.frame_revision)[frames[last]]
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Slow-time samples start..stop-1: (stop - start, *shape of a slow-time sample)."""
+        """Slow-time samples start..stop-1: (stop - start, *shape of a slow-time sample).
+
+        As they came, also what is no number: the chain had to do with it live, and has again.
+        """
         n = self.burst_length
         bursts = range(start // n, -(-stop // n))
         packets = np.empty((len(bursts), *self._layout.shape), self._layout.dtype)
         for packet, burst in zip(packets, bursts, strict=True):
             self._index.read_into(self._index.packet_at[self._chosen[burst]], packet)
-        samples = packets.reshape(-1, *packets.shape[2:])[start - bursts.start * n : stop - bursts.start * n]
-        return check_finite(samples, str(self.path))
+        return packets.reshape(-1, *packets.shape[2:])[start - bursts.start * n : stop - bursts.start * n]
 
     def slow_time_s(self, sample: int) -> float:
         """When a slow-time sample's first pulse was fired, since the stream began."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from trueflow.kernels.device import Device
@@ -86,6 +87,7 @@ class RecordedFlow:
         if settings.made_with is not None and self._acquisition.n_ensemble == self._recording.burst_length:
             packet = self._recording.packet_numbered(settings.made_with)
             if packet is not None:
-                flow(packet)
+                with contextlib.suppress(Exception):  # as live, where a packet that fails may have come first
+                    flow(packet)
                 flow.reset(keep_plan=True)
         return flow

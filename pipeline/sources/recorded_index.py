@@ -40,7 +40,6 @@ from trueflow.pipeline.sources.fields import naming
 
 __all__ = ["NOT_SHOWN", "RecordingIndex"]
 
-MOST_RECORDS = 1 << 23  # two days at 30 frames/s
 LARGEST_HEAD_BYTES = 1 << 21
 MOST_SETTINGS = 1 << 20
 SCAN_BYTES = 1 << 20
@@ -160,8 +159,8 @@ class RecordingIndex:
             offset, header = found
             if offset + ALIGNMENT + header.n_bytes > self._size:
                 return end
-            if header.sequence > MOST_RECORDS or len(self.settings_at) > MOST_SETTINGS:
-                raise self._error("implausibly many records", found=header.sequence, expected=f"<= {MOST_RECORDS}")
+            if len(self.settings_at) > MOST_SETTINGS:
+                raise self._error("implausibly many settings", expected=f"<= {MOST_SETTINGS}")
             self.n_damaged += header.sequence - expected
             self._note(header, offset)
             expected, offset = header.sequence + 1, offset + header.extent
@@ -182,7 +181,8 @@ class RecordingIndex:
             for place in np.flatnonzero(words == marker):
                 begin = int(place) * ALIGNMENT
                 header = RecordHeader.unpack(block[begin : begin + ALIGNMENT])
-                if header is not None and header.sequence >= expected and self._plausible(header):
+                most = (offset + begin) // ALIGNMENT  # records before it take a header each
+                if header is not None and expected <= header.sequence <= most and self._plausible(header):
                     return offset + begin, header
             offset += step
             step = min(2 * step, SCAN_BYTES)

@@ -13,6 +13,8 @@ from trueflow.benchmarks.latency import LatencyResult, measure, run_ladder
 from trueflow.benchmarks.latency_overlap import OverlapResult
 from trueflow.benchmarks.latency_page import as_document, as_page, soak_goals
 from trueflow.benchmarks.timing import Timing
+from trueflow.pipeline.cli import live
+from trueflow.pipeline.cli.live import Memory
 
 PROVENANCE = {"processor": "Toy", "cores": "2", "date": "today", "commit": "abc", "load_average": [0.1, 0.2, 0.3]}
 TIMING = Timing(300, 0.010, 0.0123, 0.02, 0.03, 0.0404)
@@ -69,6 +71,25 @@ def test_goals_are_met_or_missed_as_found() -> None:
     slow["report"]["settled"]["latency"]["p99_s"] = 0.07
     slow["report"]["memory"]["growth"] = 0.011
     assert [goal["met"] for goal in soak_goals(slow)] == [True, False, True, False]
+
+
+def test_a_soak_of_less_than_a_minute_shows_nothing_of_memory() -> None:
+    brief = soak()
+    brief["report"]["memory"]["growth"] = None
+    assert [goal["met"] for goal in soak_goals(brief)] == [True, True, True, False]
+    assert "not measured" in as_page(as_document(provenance=PROVENANCE, soak=brief))
+
+
+def test_memory_counts_from_the_end_of_the_first_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    residing, memory = iter([100, 400, 300, 303]), Memory()
+    monkeypatch.setattr(live, "resident_bytes", lambda: next(residing))
+    for _ in range(3):
+        memory.look()
+        assert memory.growth is None
+    memory.began_s -= live.SETTLES_S
+    memory.look()
+    assert memory.growth == pytest.approx(0.01)
+    assert (memory.first_bytes, memory.settled_bytes, memory.most_bytes, memory.last_bytes) == (100, 300, 303, 303)
 
 
 def test_the_page_shows_what_was_measured_and_nothing_else() -> None:

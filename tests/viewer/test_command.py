@@ -7,10 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from trueflow.pipeline.errors import TrueflowError
+from trueflow.viewer import offscreen
 
 SOURCE = "sim://plug?mode=fast&frames=2&pulses=8"
 
@@ -73,6 +78,26 @@ def test_a_missing_display_is_told_with_what_to_do() -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "--headless" in done.stderr
+
+
+def test_a_missing_egl_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(offscreen.ctypes, "CDLL", nowhere)
+    with pytest.raises(TrueflowError, match="apt-get install libegl1") as told:
+        offscreen.Offscreen()
+    assert "libEGL.so.1" in str(told.value)
+
+
+def test_an_egl_without_a_driver_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = dict.fromkeys(offscreen.SIGNATURES, 0)
+    results |= {"eglQueryString": b"", "eglGetDisplay": 1, "eglGetError": 0x3001}
+    library = SimpleNamespace(**{name: Mock(return_value=result) for name, result in results.items()})
+    monkeypatch.setattr(offscreen.ctypes, "CDLL", lambda name: library)
+    with pytest.raises(TrueflowError, match="libgl1-mesa-dri") as told:
+        offscreen.Offscreen()
+    assert "0x3001" in str(told.value)
 
 
 @pytest.mark.parametrize("options", [["--headless"], ["--shot", "x.png"]])

@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 from screens import CYCLE, INTERVAL_S, LINEAR, SECTOR, StillPlayer, make_frame
 
+from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.picture.compose import choose_scale_m_s
 from trueflow.viewer.actions import ACTIONS, act
+from trueflow.viewer.canvas import Canvas
 from trueflow.viewer.cine import Cine
 from trueflow.viewer.colors import color_table, map_names
 from trueflow.viewer.controls import DisplayControls, Fit
 from trueflow.viewer.desk import Desk
+from trueflow.viewer.furniture import draw_furniture
 from trueflow.viewer.keys import CHORDS, KEYS
 from trueflow.viewer.layout import LAYOUTS, arrange
 from trueflow.viewer.meter import Meter
+from trueflow.viewer.overlays import draw_overlays
 from trueflow.viewer.slot import LatestSlot
 from trueflow.viewer.traces import Point, Trace, nearest_pixel
 
@@ -170,6 +174,29 @@ def test_nothing_overlaps_in_any_layout_and_millimetres_are_square(name, grid, s
     assert right < size[0]
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("grid", [LINEAR, SECTOR])
+@pytest.mark.parametrize("size", [(1, 1), (113, 113), (200, 100), (300, 60), (64, 2000), (2000, 64)])
+def test_a_window_without_room_draws_what_fits(name: str, grid: ImageGrid, size: tuple[int, int]) -> None:
+    desk = Desk(StillPlayer(grid), layout=name)
+    for index in range(3):
+        desk.receive(desk.player.frame(index))
+    desk.add_trace(2e-3, 16.5e-3)
+    desk.cursor_px = size[0] / 2, size[1] / 2
+    desk.say("a message that is longer than the window is wide", 0.0)
+    desk.help = True
+    showing = desk.showing(1.0)
+    assert showing is not None
+    layout = arrange(name, grid, size, chart=True, reserved_px=300.0)
+    canvas = Canvas(layout.em)
+    draw_furniture(
+        canvas, layout, showing.controls, showing.fit, nyquist_m_s=0.3, facts=showing.facts, dealiaser="regions"
+    )
+    draw_overlays(canvas, layout, showing, grid)
+    assert np.isfinite(canvas.vertices).all()
+    assert layout.chart is None or (layout.chart[0] < layout.chart[2] and layout.chart[1] < layout.chart[3])
+
+
 def test_every_action_has_a_key_and_every_key_an_action() -> None:
     assert {name for name, _ in CHORDS.values()} == set(ACTIONS)
     assert len(CHORDS) == sum(len(key.chords) for key in KEYS if key.action)  # no chord twice
@@ -201,6 +228,85 @@ def test_frozen_frames_can_be_stepped_through_and_going_on_shows_what_comes() ->
     desk.tick(1.0)
     assert desk.frame.stamp.index == 5
     assert ("play", True) in desk.player.asked
+
+
+def test_a_frame_that_was_in_the_making_does_not_take_a_frozen_picture_away() -> None:
+    desk = Desk(StillPlayer())
+    for index in range(4):
+        desk.receive(desk.player.frame(index))
+    act(desk, "step", -1)
+    desk.slot.put(desk.player.frame(4), 0.0)
+    desk.tick(1.0)
+    assert desk.frame is not None
+    assert (desk.frame.stamp.index, desk.cine.index) == (2, 2)
+    act(desk, "ends", 1)
+    assert desk.frame.stamp.index == 4, "it is kept"
+    act(desk, "step", -2)
+    again = desk.player.frame(4)  # made again, after a setting was changed
+    desk.slot.put(again, 0.0)
+    desk.tick(2.0)
+    assert desk.frame is again
+
+
+def test_a_frame_from_the_cine_buffer_says_what_it_was_made_with() -> None:
+    desk = Desk(StillPlayer())
+    desk.receive(desk.player.frame(0))
+    act(desk, "dealiasing")
+    act(desk, "wall_filter", 1)
+    for name, wall_filter, step in (("regions", "auto", None), ("none", "fir", None), ("regions", "auto", -1)):
+        if step is not None:
+            act(desk, "step", step)
+        elif name == "none":
+            desk.receive(desk.player.frame(1))
+        showing = desk.showing(0.0)
+        assert showing is not None
+        assert showing.dealiaser == name
+        assert f"wall filter: {wall_filter}" in showing.status
+
+
+def test_latency_is_that_of_what_is_on_the_screen() -> None:
+    desk = Desk(StillPlayer())
+    desk.receive(desk.player.frame(0), 1.0, 1.05)
+    desk.receive(desk.player.frame(1), 1.1, 1.15)
+    assert desk.meter.n_counted == 0
+    desk.drawn(1.25)
+    desk.drawn(1.3)  # the same picture again
+    showing = desk.showing(1.3)
+    assert showing is not None
+    assert "latency 150 ms" in showing.status
+    act(desk, "step", -1)
+    desk.drawn(1.4)
+    assert desk.meter.n_counted == 1, "what comes from the cine buffer is not new"
+
+
+def test_dealiasing_goes_off_and_back_to_what_it_was() -> None:
+    desk = Desk(StillPlayer())
+    act(desk, "dealiaser", 1)
+    chosen = desk.player.config.dealias.name
+    assert chosen != "regions"
+    act(desk, "dealiasing")
+    act(desk, "dealiasing")
+    assert desk.player.config.dealias.name == chosen
+    act(desk, "dealiasing")
+    player_refuses = desk.player.config
+    act(desk, "dealiasing")
+    desk.player.config = player_refuses  # as where the dealiaser cannot be built
+    act(desk, "dealiasing")
+    assert desk.player.config.dealias.name == chosen
+
+
+def test_fitting_takes_a_scale_chosen_by_hand_back_and_reset_takes_the_first_one() -> None:
+    desk = Desk(StillPlayer())
+    desk.first_controls = desk.controls = DisplayControls(scale_m_s=2.0)
+    frame = desk.player.frame(6)
+    desk.receive(frame)
+    act(desk, "scale", -1)
+    act(desk, "fit")
+    assert desk.fit is not None
+    assert desk.controls.scale_m_s is None
+    assert desk.fit.scale_m_s == choose_scale_m_s([frame])
+    act(desk, "reset")
+    assert desk.controls.scale_m_s == 2.0
 
 
 def test_importing_the_viewer_needs_nothing_and_asking_for_a_window_says_what_to_install() -> None:

@@ -57,7 +57,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
     """
     calls: list[str] = []
     taken: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = []  # package, name, arguments
-    state = SimpleNamespace(calls=calls, taken=taken, refuses=False, refuses_to_map=False)
+    state = SimpleNamespace(calls=calls, taken=taken, refuses=False, refuses_to_map=False, maps_left=None)
 
     def noted(package: str, name: str, made: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -113,6 +113,10 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise TypeError(f"expected cuda.core._stream.Stream, got {type(stream).__name__}")
             if state.refuses_to_map:
                 raise RuntimeError("CUDA_ERROR_MAP_FAILED")
+            if state.maps_left is not None:
+                state.maps_left -= 1
+                if state.maps_left < 0:
+                    raise RuntimeError("CUDA_ERROR_MAP_FAILED")
             memory = np.zeros(1 << 20, np.uint8)
             mapped = SimpleNamespace(handle=memory.ctypes.data, memory=memory, n_bytes=0)
             calls.append("map")
@@ -215,3 +219,15 @@ def test_where_buffers_cannot_be_shared_pictures_come_from_the_host_and_it_is_sa
     assert (picture(scene, frame, moved(frame)) == picture(Scene(LINEAR), frame, None)).all()
     assert scene.trouble is not None
     assert said in scene.trouble
+
+
+def test_where_a_later_map_fails_the_host_takes_over_in_the_middle_of_a_frame(context: None, cuda: Any) -> None:
+    from trueflow.viewer.scene import Scene
+
+    first, second = make_frame(LINEAR, 3), make_frame(LINEAR, 6)
+    scene = Scene(LINEAR)
+    picture(scene, first, moved(first))
+    assert scene.trouble is None
+    cuda.maps_left = 3
+    assert (picture(scene, second, moved(second)) == picture(Scene(LINEAR), second, None)).all()
+    assert scene.trouble is not None

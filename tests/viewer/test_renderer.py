@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,37 @@ def test_variance_adds_green_where_coherence_is_low(draw: Any) -> None:
     assert (turbulent[..., [0, 2]] == plain[..., [0, 2]]).all()
 
 
-def test_the_folds_of_the_shader_have_the_colors_of_the_pictures(draw: Any) -> None:
-    picture = draw(LINEAR, "folds").reshape(-1, 3)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_folds_of_the_shader_have_the_colors_of_the_pictures(draw: Any, sign: int) -> None:
+    frame = make_frame(LINEAR, 6)
+    velocity = replace(frame.velocity, fold=(sign * frame.velocity.fold).astype(np.int8))
+    picture = draw(LINEAR, "folds", replace(frame, velocity=velocity)).reshape(-1, 3).astype(int)
     for number in (1, 2):
-        assert (np.abs(picture.astype(int) - FOLD_INKS[number]).max(axis=1) <= 1).any()
+        assert (np.abs(picture - FOLD_INKS[sign * number]).max(axis=1) <= 1).any()
+        assert not (np.abs(picture - FOLD_INKS[-sign * number]).max(axis=1) <= 1).any()
+
+
+def test_letters_keep_one_texture_while_a_window_is_drawn_larger(context: None, monkeypatch: Any) -> None:
+    from trueflow.viewer import gl
+    from trueflow.viewer.canvas import Canvas, CanvasProgram
+
+    size, made, deleted = (200, 48), [], []
+    target = gl.Framebuffer(gl.Texture((size[1], size[0]), "u1n", 4))
+
+    def written(program: Any, em: int) -> np.ndarray:
+        canvas = Canvas(em)
+        canvas.rectangle(0, 0, *size, (0, 0, 0))
+        canvas.text(2, 4, "+30.8 Nyq")
+        program.draw(canvas.atlas, [canvas.vertices], target=target.id, size=size)
+        return gl.read_pixels(*size)
+
+    create, delete = gl.Texture.__init__, gl.Texture.delete
+    monkeypatch.setattr(gl.Texture, "__init__", lambda self, *a, **k: (made.append(self), create(self, *a, **k))[1])
+    monkeypatch.setattr(gl.Texture, "delete", lambda self: (deleted.append(self), delete(self))[1])
+    program = CanvasProgram()
+    pictures = {em: written(program, em) for em in range(9, 25)}
+    assert len(made) == 16
+    assert len(deleted) == 15
+    for em in (9, 16, 24):
+        assert (pictures[em] == written(CanvasProgram(), em)).all()
+    gl.check()

@@ -166,9 +166,24 @@ class Wire:
     def receive(self, timeout_s: float = 5.0) -> Stamp | None:
         return self.source.receive(self.samples, timeout_s)
 
-    def receive_all(self, *, quiet_s: float = 0.3) -> list[int]:
-        stamps = iter(lambda: self.receive(quiet_s), None)
-        return [stamp.index for stamp in stamps]
+    def receive_all(self, at_least: int = 0, *, quiet_s: float = 0.2) -> list[int]:
+        """Numbers of the packets that come; so many are waited for, and then whether more come."""
+        numbers, end_s = list[int](), time.monotonic() + PATIENCE_S
+        while True:
+            stamp = self.receive(quiet_s)
+            if stamp is not None:
+                numbers.append(stamp.index)
+            elif len(numbers) >= at_least or time.monotonic() > end_s:
+                return numbers
+
+    def await_end(self) -> list[int]:
+        """Until the source has heard of its end; numbers of what comes before it."""
+        numbers, end_s = list[int](), time.monotonic() + PATIENCE_S
+        while not self.source.ended:
+            assert time.monotonic() < end_s
+            if (stamp := self.receive(0.05)) is not None:
+                numbers.append(stamp.index)
+        return numbers
 
 
 @pytest.fixture

@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from live_packets import describe, live_packet
+from live_packets import ToyFrontEnd, describe, live_packet
 
 from trueflow.pipeline import Acquisition, cli
+from trueflow.pipeline.cli import live
 from trueflow.pipeline.live.frontend import looped, play
 from trueflow.pipeline.live.publisher import Prepared, Publisher
 
@@ -152,6 +155,7 @@ def test_a_signal_ends_a_front_end_and_takes_its_address_along(
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + number
     assert "Traceback" not in err
+    assert not Path(url.removeprefix("ipc://")).exists()
 
 
 def run(*arguments: str) -> int:
@@ -180,6 +184,18 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     assert run(*arguments) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_recording_that_ends_by_itself_is_said_in_the_window_too(
+    tmp_path: Path, acquisition: Acquisition, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    window: Any = SimpleNamespace(say=said.append)
+    with ExitStack() as stack:
+        recorder = live._recorder(tmp_path / "live.tfr", ToyFrontEnd(acquisition), stack, [window])
+        recorder._end("the disk is full")
+    assert said == ["the disk is full"]
+    assert "the disk is full" in capsys.readouterr().err
 
 
 def test_a_front_end_of_another_kind_is_asked_for_by_its_scheme(capsys: pytest.CaptureFixture[str]) -> None:

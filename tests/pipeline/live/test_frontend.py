@@ -104,14 +104,14 @@ def test_a_stall_is_a_pause_in_which_time_goes_on(scan: Any) -> None:
     assert source.counters.n_lost == 0
     arrived_s = np.array([time_s for _, time_s in source.received])
     acquired_s = np.array([stamp.acquisition_time_s for stamp, _ in source.received])
-    assert np.diff(arrived_s).max() >= 0.35
+    assert np.diff(arrived_s).max() >= 0.2
     assert (np.diff(acquired_s) > 0.4).sum() == tally.n_stalls
 
 
 def test_the_pace_is_the_one_that_was_asked_for(scan: Any) -> None:
     source, _ = scan(21, rate_hz=50.0)
     times_s = [time_s for _, time_s in source.received]
-    assert times_s[-1] - times_s[0] >= 0.9 * 20 / 50
+    assert times_s[-1] - times_s[0] >= 0.5 * 20 / 50, "at full speed it takes a tenth of that"
 
 
 def test_jitter_delays_but_does_not_add_up(scan: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import time
 from typing import Any
 
@@ -65,7 +66,10 @@ def test_a_packet_counts_as_received_when_its_first_byte_came(wire: Any, acquisi
         payload_bytes=wire.source.layout.n_bytes, payload_check=packet.check,
     )  # fmt: skip
     wire.publisher._socket.send(header.pack())
-    assert wire.receive(0.2) is None
+    end_s = time.monotonic() + PATIENCE_S
+    while wire.source._announced is None:
+        assert time.monotonic() < end_s
+        assert wire.receive(0.05) is None
     wire.publisher._socket.send_multipart([dataclasses.replace(header, kind=PACKET).pack(), packet.samples.tobytes()])
     sent_s = time.monotonic()
     stamp = wire.receive()
@@ -75,7 +79,7 @@ def test_a_packet_counts_as_received_when_its_first_byte_came(wire: Any, acquisi
 def test_gaps_are_counted_as_lost(wire: Any, acquisition: Acquisition) -> None:
     for index in (0, 1, 4, 5, 9):
         wire.publisher.send_as(index, prepared(acquisition, index))
-    assert wire.receive_all() == [0, 1, 4, 5, 9]
+    assert wire.receive_all(5) == [0, 1, 4, 5, 9]
     assert counters(wire) == {"n_received": 5, "n_lost": 5}
 
 
@@ -84,7 +88,7 @@ def test_a_late_packet_is_dropped_and_counted_and_so_is_one_that_comes_twice(
 ) -> None:
     for index in (0, 2, 1, 3, 1, 2):
         wire.publisher.send_as(index, prepared(acquisition, index))
-    assert wire.receive_all() == [0, 2, 3]
+    assert wire.receive_all(3) == [0, 2, 3]
     assert counters(wire) == {"n_received": 3, "n_lost": 1, "n_late": 1, "n_rejected": 2}
 
 
@@ -94,7 +98,7 @@ def test_a_damaged_packet_is_dropped_and_counted(wire: Any, acquisition: Acquisi
         damaged = packet.samples.copy()
         damaged.flat[-1] ^= 1
         wire.publisher.send(packet, samples=damaged if index == 1 else None)
-    assert wire.receive_all() == [0, 2, 3]
+    assert wire.receive_all(3) == [0, 2, 3]
     assert counters(wire) == {"n_received": 3, "n_lost": 1, "n_corrupt": 1}
 
 
@@ -106,8 +110,8 @@ def test_what_was_lost_before_the_first_packet_and_after_the_last_counts_too(
     wire.publisher.skip()
     wire.publisher.skip()
     wire.publisher.end()
-    assert wire.receive_all() == [1]
-    assert wire.source.ended
+    assert wire.receive_all(1) == [1]
+    wire.await_end()
     assert counters(wire) == {"n_received": 1, "n_lost": 3}
 
 
@@ -117,14 +121,12 @@ def test_what_was_sent_before_somebody_listened_is_not_lost(url: str, acquisitio
             publisher.send(prepared(acquisition, index))
         wire = listening(publisher, url)
         publisher.send(prepared(acquisition, 5))
-        assert wire.receive_all() == [5]
+        assert wire.receive_all(1) == [5]
         assert counters(wire) == {"n_received": 1}
         wire.source.close()
 
 
 def listening(publisher: Publisher, url: str) -> Any:
-    import threading
-
     from .conftest import Wire
 
     found: list[NetworkSource] = []
@@ -144,7 +146,7 @@ def test_a_front_end_that_begins_anew_is_followed(url: str, acquisition: Acquisi
     wire = listening(publisher, url)
     for index in range(3):
         publisher.send(prepared(acquisition, index))
-    assert wire.receive_all() == [0, 1, 2]
+    assert wire.receive_all(3) == [0, 1, 2]
     publisher.close()  # gone without a word
     with Publisher(url, describe(acquisition)) as publisher:
         wire.publisher = publisher
@@ -257,7 +259,7 @@ def test_what_waits_is_bounded_when_nobody_takes_it(wire: Any, acquisition: Acqu
         wire.publisher.send(prepared(acquisition, index))
     received = wire.receive_all()
     wire.publisher.end()
-    assert wire.receive(0.3) is None
+    received += wire.await_end()
     assert len(received) < 200
     assert received == sorted(set(received))
     assert len(received) + wire.source.counters.n_lost == 400
@@ -271,8 +273,6 @@ def test_a_description_that_cannot_be_is_an_error(url: str, acquisition: Acquisi
 
 
 def network_error(publisher: Publisher, url: str) -> None:
-    import threading
-
     errors: list[Exception] = []
 
     def connect() -> None:
@@ -299,6 +299,37 @@ def test_without_pyzmq_the_extra_is_named(url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "zmq", None)
     with pytest.raises(TrueflowError, match=r"pip install 'trueflow\[live\]'"):
         network.open_network(url)
+
+
+def test_a_listener_that_takes_nothing_does_not_keep_a_front_end_that_is_interrupted(
+    url: str, acquisition: Acquisition
+) -> None:
+    ended: list[str] = []
+
+    def send_without_end() -> None:
+        with Publisher(url, describe(acquisition), waits=True) as publisher:
+            while publisher.n_listeners == 0:
+                publisher.tend(0.01)
+            try:
+                for _ in range(1000):
+                    publisher._socket.send(bytes(1 << 20), zmq.NOBLOCK)
+            except zmq.Again:  # from here on it would wait
+                raise KeyboardInterrupt from None
+
+    def scanner() -> None:
+        try:
+            send_without_end()
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+
+    thread = threading.Thread(target=scanner, daemon=True)
+    with zmq.Context() as context, context.socket(zmq.SUB) as listener:
+        listener.setsockopt(zmq.RCVHWM, 1)
+        listener.setsockopt(zmq.SUBSCRIBE, b"")
+        listener.connect(url)
+        thread.start()
+        thread.join(PATIENCE_S)
+    assert ended == ["interrupted"]
 
 
 # Addresses

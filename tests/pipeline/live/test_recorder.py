@@ -20,9 +20,11 @@ from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.chain import ColorFlow
 from trueflow.pipeline.cli.info import describe as facts_of
 from trueflow.pipeline.config import Config
+from trueflow.pipeline.dealias import Dealias
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame, RfPacket
 from trueflow.pipeline.live import worker
+from trueflow.pipeline.live.description import Description
 from trueflow.pipeline.live.recorder import Recorder
 from trueflow.pipeline.live.runner import Runner
 from trueflow.pipeline.sources import Framing, open_source, packets
@@ -207,7 +209,7 @@ def test_a_replay_makes_the_live_pictures_again_bit_for_bit(eventful: Eventful) 
 def test_a_chain_that_was_planned_while_pictures_went_on_is_made_again(tmp_path: Path) -> None:
     live = Live(tmp_path / "live.tfr", Config().override(["clutter.name=auto", *REMEMBERING]))
     live.runner.start()
-    for index in range(200):
+    for index in range(5000):
         if index == 3:
             live.set("persistence.factor=0.8", "clutter.name=auto")
         n_frames = len(live.frames)
@@ -225,6 +227,45 @@ def test_a_chain_that_was_planned_while_pictures_went_on_is_made_again(tmp_path:
         assert settings.config.persistence.factor == 0.8
     again = replayed(tmp_path / "live.tfr")
     assert [differ(*pair) for pair in zip(again, live.frames, strict=True)] == [[]] * len(again)
+
+
+def test_a_packet_that_the_chain_was_made_with_and_failed_on_fails_again(tmp_path: Path) -> None:
+    """Left out live, it had left its mark all the same: what "auto" stands for was taken from it."""
+    live = Live(tmp_path / "live.tfr", Config().override(["clutter.name=auto", *REMEMBERING]))
+    dealias = Dealias.__call__
+
+    def fails_on_the_first(self: Any, doppler: Any, *arguments: Any, **options: Any) -> Any:
+        if round(doppler.stamp.acquisition_time_s / FRAME_S) == 0:
+            raise ValueError("this one does not compute")
+        return dealias(self, doppler, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dealias, "__call__", fails_on_the_first)
+        for index in range(4):
+            live.send(index)
+        live.close()
+        again = replayed(tmp_path / "live.tfr")
+    assert [frame.stamp.index for frame in live.frames] == [1, 2, 3]
+    assert [differ(*pair) for pair in zip(again, live.frames, strict=True)] == [[]] * 3
+
+
+def test_what_is_no_number_is_replayed_too(tmp_path: Path) -> None:
+    """The live chain made a picture of it."""
+    rf = small_acquisition()
+    acquisition = dataclasses.replace(rf, sample_kind="iq", demodulation_frequency_hz=rf.center_frequency_hz)
+    path, frames = tmp_path / "live.tfr", []
+    flow = ColorFlow(acquisition, Config().override(REMEMBERING))
+    with Recorder(path, Description(acquisition, np.dtype(np.complex64))) as recorder:
+        recorder.changed(flow.config, anew=True, made_with=None)
+        for index in range(4):
+            packet = live_packet(rf, index)
+            samples = packet.samples.astype(np.complex64)
+            samples.flat[5000:9000] *= np.nan if index == 1 else 1
+            recorder.raw(RfPacket(samples, packet.stamp))
+            frames.append(flow(RfPacket(samples, packet.stamp)))
+            recorder.result(frames[-1])
+    again = replayed(path)
+    assert [differ(*pair) for pair in zip(again, frames, strict=True)] == [[]] * 4
 
 
 def test_the_recorded_results_are_those_of_the_run(eventful: Eventful) -> None:

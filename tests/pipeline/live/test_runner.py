@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from live_packets import ToyFrontEnd
 
 from trueflow.pipeline.config import Config
 from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.live import runner as runner_module
 from trueflow.pipeline.live.recorded import RecordingSource
 from trueflow.pipeline.live.runner import Runner
 
@@ -204,6 +207,53 @@ def test_stopping_ends_both_threads_and_closes_the_source(make_run: MakeRun) -> 
     run.runner.stop()
     assert run.source.ended, "close() of the toy says so"
     assert not any(thread.is_alive() for thread in run.runner._threads)
+
+
+def test_a_chain_that_hangs_does_not_keep_the_source_open(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scanner transmits until it is closed."""
+    monkeypatch.setattr(runner_module, "PATIENCE_S", 0.2)
+    run = make_run()
+    run.chain.may_go_on.clear()
+    run.send(0)
+    run.runner.start()
+    assert run.chain.began.wait(10.0)
+    until(lambda: not run.source.waiting)
+    run.runner.stop()
+    assert run.source.ended
+    assert run.runner._threads[0].is_alive()
+
+
+def test_settings_that_do_not_fit_at_the_beginning_leave_the_source_closed(acquisition: Any) -> None:
+    source = ToyFrontEnd(acquisition)
+
+    def make_flow(config: Config) -> Any:
+        raise TrueflowError("does not fit")
+
+    with pytest.raises(TrueflowError, match="does not fit"):
+        Runner(source, make_flow, Config())
+    assert source.ended, "close() of the toy says so"
+
+
+def test_a_picture_that_nothing_follows_is_stale_though_packets_come(make_run: MakeRun) -> None:
+    run = make_run(silent_s=1.5)
+    run.send(0)
+    run.runner.start()
+    run.heard.wait(lambda: run.heard.shown == [0])
+    until(lambda: run.runner.frame is not None)
+    assert not run.runner.is_stale
+    run.chain.may_go_on.clear()
+    seen = False
+    end_s = time.monotonic() + 20.0
+    for index in itertools.count(1):
+        run.send(index)
+        time.sleep(0.02)
+        if run.runner.is_stale and not run.runner._intake.is_silent:
+            seen = True
+            break
+        assert time.monotonic() < end_s
+    assert seen
+    run.chain.may_go_on.set()
+    run.heard.wait(lambda: len(run.heard.shown) > 1)
 
 
 def test_a_failing_stage_ends_a_started_run(make_run: MakeRun) -> None:

@@ -244,6 +244,21 @@ def test_records_that_claim_too_much_are_passed_over(write: Any) -> None:
     tracemalloc.stop()
 
 
+def test_a_number_that_cannot_be_reached_by_its_place_is_not_believed(write: Any) -> None:
+    """Every record takes 64 bytes at least; else three records could pass for years of them."""
+    content = head_of()
+    for number in (1, 1 << 40, 2):
+        content += record(PACKET, number, bytes(PACKET_BYTES))
+    with LiveRecording(write(content)) as recording:
+        assert recording.n_slow_time == 16
+        assert recording._index.n_damaged == 0
+    most = (len(content) - ALIGNMENT - PACKET_BYTES) // ALIGNMENT
+    for number, n_packets in ((most, 3), (most + 1, 2)):
+        last = record(PACKET, number, bytes(PACKET_BYTES))
+        with LiveRecording(write(content[: -len(last)] + last)) as recording:
+            assert recording.n_slow_time == 8 * (n_packets - 1)
+
+
 def test_garbage_between_records_takes_linear_time(write: Any) -> None:
     good = record(PACKET, 1, bytes(PACKET_BYTES))
     junk = RecordHeader(FRAME, 0).pack() + bytes(64)
