@@ -23,9 +23,9 @@ class EvidenceWeights:
     anchor_wall: float = 0.05
     anchor_before: float = 0.05
     anchor_second: float = 0.25
-    merge_class: float = 0.02
+    merge_class: float = 0.05
     anchor_class: float = 0.05  # a classifier that errs errs for whole regions:
-    anchor_class_beside_second: float = 0.01  # beside a second phase it is heard less
+    anchor_class_beside_second: float = 0.003  # beside a second phase it is heard less
 
     def values(self, *, beside_second: bool) -> dict[str, float]:
         """As the kernel wants them, with or without a second phase."""
