@@ -56,7 +56,7 @@ def _head(document: Document) -> Iterator[str]:
     yield (
         f"\n**{FITTED.capitalize()}**: the scenes that the engine's confidence curves, and with two more draws of the "
         f"faster ones its weights, were fitted to: its figures there flatter it. **{FRESH.capitalize()}**: those of "
-        f"{peaks} v_N made {len(FRESH_SEEDS)} times more with other speckle and other noise, which nothing was fitted to."
+        f"{peaks} v_N made {len(FRESH_SEEDS)} times more with other speckle and noise, which nothing was fitted to."
     )
     yield from (f"\n{s['name']} was left out: {s['reason']}." for s in document["skipped"])
     rows = [[g.what, g.limit, g.found, "met" if g.met else "**missed**"] for g in goals(document)]

@@ -26,8 +26,11 @@ struct Launch {
 
   uint32_t n_blocks() const { return grid[0] * grid[1] * grid[2]; }
   void run(uint32_t begin, uint32_t end) const {
-    const BlockRange range{{grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, begin, end};
+    const BlockRange range{size(grid), size(block), static_cast<int>(begin), static_cast<int>(end)};
     kernel(&range, arguments);
+  }
+  static dim3 size(const uint32_t* n) {
+    return {static_cast<int>(n[0]), static_cast<int>(n[1]), static_cast<int>(n[2])};
   }
 };
 

@@ -261,7 +261,7 @@ class Recorder:
                 self._file.append(item.kind, item.parts, stamp=item.stamp, revision=item.revision, flags=item.flags)
                 self._written(item)
             if finished or time.monotonic() >= due_s:
-                self._file.sync()
+                self._file.sync(wait=finished)
                 due_s = time.monotonic() + SYNC_INTERVAL_S
             if finished:
                 return

@@ -7,6 +7,7 @@ import errno
 import os
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ class RecordFile:
             self._n_records = 0
             self._synced_bytes = 0
             self._is_sure = True
+            self._patient = ThreadPoolExecutor(1, "recorder-sync")
+            self._syncing: tuple[Future[None], int] | None = None
             try:
                 self._write([PREAMBLE])
                 _sync_folder(path.parent)
@@ -102,25 +105,41 @@ class RecordFile:
         self._write([header.pack(), *views, bytes(padding(size))])
         self._n_records += 1
 
-    def sync(self) -> None:
-        """Wait until all that was appended is on the disk, and leave word of that for the reader.
+    def sync(self, *, wait: bool = True) -> None:
+        """See to it that all that was appended comes to the disk, and leave word of what is there for the reader.
 
         No word after a failure: the system reports it once, and may have let go of what it could not write.
+
+        Parameters
+        ----------
+        wait : bool
+            Until it is there. Without, a thread waits, records go on being written, and a later call leaves the word: a
+            disk may take seconds.
         """
-        if self._synced_bytes == self.n_bytes:
+        self._heed(wait=wait)
+        if self._syncing is None and self._synced_bytes != self.n_bytes:
+            self._syncing = self._patient.submit(os.fdatasync, self._descriptor), self.n_bytes
+            self._heed(wait=wait)
+
+    def _heed(self, *, wait: bool) -> None:
+        """Leave word of a sync that has ended."""
+        if self._syncing is None or not (wait or self._syncing[0].done()):
             return
+        (ended, n_bytes), self._syncing = self._syncing, None
         try:
-            os.fdatasync(self._descriptor)
+            ended.result()
         except OSError:
             self._is_sure = False
             raise
         if not self._is_sure:
             return
-        self.append(SYNCED, stamp=Stamp(self.n_bytes))
-        self._synced_bytes = self.n_bytes  # the word itself needs no sync of its own
+        is_all = n_bytes == self.n_bytes
+        self.append(SYNCED, stamp=Stamp(n_bytes))
+        self._synced_bytes = self.n_bytes if is_all else n_bytes  # the word itself needs no sync of its own
 
     def close(self) -> None:
         """Let go of the file; what is not on the disk yet follows in the system's time."""
+        self._patient.shutdown()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -106,6 +106,30 @@ def test_the_end_is_on_the_disk_twice_a_second(
             until(lambda n=n: len(synced) == n)
 
 
+def test_a_disk_that_takes_its_time_does_not_hold_packets_up(
+    tmp_path: Path, acquisition: Acquisition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed meanwhile, the process would leave them all to be read."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow(descriptor: int) -> None:
+        asked.set()
+        assert answered.wait(PATIENCE_S)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    path = tmp_path / "live.tfr"
+    with Recorder(path, describe(acquisition)) as recorder:
+        assert asked.wait(PATIENCE_S)
+        for index in range(5):
+            recorder.raw(live_packet(acquisition, index))
+        until(lambda: recorder.status.n_packets == 5)
+        with LiveRecording(path) as recording:
+            assert recording.n_slow_time == 5 * 8
+        assert b"SYNC" not in path.read_bytes()
+        answered.set()
+    assert b"SYNC" in path.read_bytes()
+
+
 def test_after_a_failure_nothing_is_said_to_be_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system tells of a lost page once; who asks again is told that all is well."""
 
