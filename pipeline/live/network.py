@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import Stamp
-from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.live.described import DescribedSource
 from trueflow.pipeline.live.description import Description
 from trueflow.pipeline.live.message import (
     ANNOUNCEMENT,
@@ -29,7 +28,6 @@ from trueflow.pipeline.live.message import (
     checksum,
 )
 from trueflow.pipeline.live.numbers import Numbers
-from trueflow.pipeline.live.source import PacketLayout, SourceCounters
 
 __all__ = ["NetworkSource", "import_zmq", "open_network"]
 
@@ -63,7 +61,7 @@ def open_network(url: str) -> NetworkSource:
     return NetworkSource(url)
 
 
-class NetworkSource:
+class NetworkSource(DescribedSource):
     """Packets of a publishing front end; a `LiveSource`.
 
     Parameters
@@ -104,36 +102,6 @@ class NetworkSource:
     def name(self) -> str:
         """The address."""
         return self._url
-
-    @property
-    def acquisition(self) -> Acquisition:
-        """As described."""
-        return self._description.acquisition
-
-    @property
-    def grid(self) -> ImageGrid | None:
-        """As described."""
-        return self._description.grid
-
-    @property
-    def layout(self) -> PacketLayout:
-        """As described."""
-        return self._layout
-
-    @property
-    def frame_rate_hz(self) -> float | None:
-        """As described."""
-        return self._description.frame_rate_hz
-
-    @property
-    def ended(self) -> bool:
-        """Whether the front end has said so."""
-        return self._ended
-
-    @property
-    def counters(self) -> SourceCounters:
-        """So far."""
-        return self._numbers.counters
 
     def receive(self, into: NDArray[Any], timeout_s: float) -> Stamp | None:
         """The next whole packet that is younger than those before."""

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueflow.pipeline.acquisition import Acquisition
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import Stamp
-from trueflow.pipeline.grid import ImageGrid
+from trueflow.pipeline.live.described import DescribedSource
 from trueflow.pipeline.live.description import Description
 from trueflow.pipeline.live.numbers import Numbers
 from trueflow.pipeline.live.shared_memory_segment import (
@@ -31,7 +30,7 @@ from trueflow.pipeline.live.shared_memory_segment import (
     Segment,
     shm_name,
 )
-from trueflow.pipeline.live.source import PacketLayout, SourceCounters
+from trueflow.pipeline.live.source import PacketLayout
 
 __all__ = ["SharedMemorySource", "SharedMemoryWriter", "open_shared_memory"]
 
@@ -165,7 +164,7 @@ def open_shared_memory(url: str) -> SharedMemorySource:
     return SharedMemorySource(url)
 
 
-class SharedMemorySource:
+class SharedMemorySource(DescribedSource):
     """Packets of a process that writes shared memory, from the one on that it writes next; a `LiveSource`.
 
     Parameters
@@ -190,36 +189,6 @@ class SharedMemorySource:
         self._next = int(self._segment.words[WORD_WRITTEN])
         self._numbers.begin(self._next)
         self._looked_s = time.monotonic()
-
-    @property
-    def acquisition(self) -> Acquisition:
-        """As described."""
-        return self._description.acquisition
-
-    @property
-    def grid(self) -> ImageGrid | None:
-        """As described."""
-        return self._description.grid
-
-    @property
-    def layout(self) -> PacketLayout:
-        """As described."""
-        return self._layout
-
-    @property
-    def frame_rate_hz(self) -> float | None:
-        """As described."""
-        return self._description.frame_rate_hz
-
-    @property
-    def ended(self) -> bool:
-        """Whether the writer has said so."""
-        return self._ended
-
-    @property
-    def counters(self) -> SourceCounters:
-        """So far. Lost are packets that the writer skipped, or that it overwrote before they were read."""
-        return self._numbers.counters
 
     def receive(self, into: NDArray[Any], timeout_s: float) -> Stamp | None:
         """The next packet that is still there, whole."""
