@@ -16,11 +16,12 @@ from trueflow.pipeline.frames import RfPacket, Stamp
 from trueflow.pipeline.probe import Probe
 from trueflow.pipeline.registry import Registry
 
-__all__ = ["CASES", "RECORDING", "Case", "CaseUnavailableError"]
+__all__ = ["CASES", "FEMORAL_VESSEL", "RECORDING", "Case", "CaseUnavailableError"]
 
 RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "PWI_disk.mat"
 ANGLE_RAD = float(np.deg2rad(10))
 SEED = 1
+FEMORAL_VESSEL = Vessel(depth_m=20e-3, radius_m=4e-3, angle_rad=np.pi / 6, peak_velocity_m_s=0.92)
 
 # Everything that costs time is said here, so that a case outlives a change of defaults.
 PROCESSING = (
@@ -90,13 +91,12 @@ def femoral() -> Case:
         n_samples=1040,
         n_ensemble=16,
     )
-    vessel = Vessel(depth_m=20e-3, radius_m=4e-3, angle_rad=np.pi / 6, peak_velocity_m_s=0.92)
     return Case(
         "femoral",
         "128 elements, 16 pulses x 1,040 samples, 192 x 256 pixels (x by z)",
         acquisition,
         Config().override(["grid.n_x=192", "grid.n_z=256", "grid.z_min_m=0.002", "grid.z_max_m=0.0385", *PROCESSING]),
-        synthesize(acquisition, vessel, full_scale=8191, seed=SEED),
+        synthesize(acquisition, FEMORAL_VESSEL, full_scale=8191, seed=SEED),
     )
 
 

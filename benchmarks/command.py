@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from trueflow.benchmarks.all_command import every_part
+from trueflow.benchmarks.compare_command import compare
 from trueflow.benchmarks.dealias_command import dealias
 from trueflow.benchmarks.latency_command import latency
+from trueflow.benchmarks.limits_command import limits
 from trueflow.benchmarks.segmentation_command import segmentation
 from trueflow.benchmarks.simulation_command import simulation
 from trueflow.benchmarks.viewer_command import viewer
+from trueflow.benchmarks.whole_command import whole
 from trueflow.pipeline.cli.common import progress_bar
 
 if TYPE_CHECKING:
@@ -100,7 +104,7 @@ def chain(
 def das(
     name: str, pixels: int, threads: Sequence[int], seconds: float, rounds: int | None, json_path: Path | None
 ) -> None:
-    """Time delay-and-sum per pulse, side by side with PyMUST, ustb and ultraspy.
+    """Time delay-and-sum per pulse, side by side with PyMUST, ustb, ultraspy and vbeam.
 
     All get the same channel IQ, pixels and f-number, a boxcar aperture and what they can prepare beforehand. scipy,
     which PyMUST's matrix is multiplied with, uses one thread whatever it is given.
@@ -123,9 +127,9 @@ def das(
 def doppler(
     name: str, pixels: int, threads: Sequence[int], seconds: float, rounds: int | None, json_path: Path | None
 ) -> None:
-    """Time velocity maps and clutter filters per ensemble, side by side with PyMUST, ustb and ultraspy.
+    """Time velocity maps and clutter filters per ensemble, side by side with PyMUST, ustb, ultraspy and zea.
 
-    Of all these only Trueflow uses threads.
+    Of all these only Trueflow and zea use threads.
     """
     from trueflow.benchmarks.doppler import JOBS, doppler_problem, run_doppler
 
@@ -262,8 +266,12 @@ def _show(title: str, table: Table) -> None:
     console.print(shown)
 
 
+bench.add_command(every_part)
+bench.add_command(compare)
 bench.add_command(dealias)
 bench.add_command(latency)
+bench.add_command(limits)
 bench.add_command(segmentation)
 bench.add_command(simulation)
 bench.add_command(viewer)
+bench.add_command(whole)

@@ -7,14 +7,17 @@ import io
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.benchmarks.timing import Budget, Timing, interleave
 
-__all__ = ["Builder", "Comparison", "Contender", "ContenderResult", "Skipped", "lag_one_phase", "run_contenders"]
+__all__ = [
+    "Builder", "Comparison", "Contender", "ContenderResult", "Measure", "Skipped", "attempt", "lag_one_phase",
+    "run_contenders",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class ContenderResult:
-    """One row: time per unit, and the absolute difference of its phase from the first contender's (rad)."""
+    """One row: time per unit, and the absolute difference of its phase from what it is held against (rad)."""
 
     name: str
     variant: str
@@ -72,6 +75,20 @@ class Comparison:
 
 
 Builder = Callable[[], Iterable[Contender]]
+Advance = Callable[[int, int], None]
+# Runs that return their duration (s), a budget and progress, to the durations of each.
+Measure = Callable[[Sequence[Callable[[], float]], Budget, Advance], Sequence[Sequence[float]]]
+Built = TypeVar("Built")
+
+
+def in_turn(runs: Sequence[Callable[[], float]], budget: Budget, advance: Advance) -> list[list[float]]:
+    """Each run once a round: a `Measure`."""
+
+    def named(index: int) -> Callable[[], dict[int, float]]:
+        return lambda: {index: runs[index]()}
+
+    durations = interleave([named(index) for index in range(len(runs))], budget, advance)
+    return [durations[index] for index in range(len(runs))]
 
 
 def run_contenders(
@@ -79,7 +96,9 @@ def run_contenders(
     *,
     where: NDArray[np.bool_],
     budget: Budget,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Advance = lambda done, total: None,
+    reference_rad: NDArray[np.floating[Any]] | None = None,
+    measure: Measure = in_turn,
 ) -> Comparison:
     """Measure contenders in the same rounds; what cannot run here is listed with the reason.
 
@@ -92,22 +111,26 @@ def run_contenders(
     budget : Budget
     advance : callable, optional
         Progress, as in `interleave`.
+    reference_rad : (n_z, n_x), optional
+        What phases are compared with. Default: the first contender's.
+    measure : callable
+        How runs take turns. Default: each once a round.
     """
     (_, ours), *others = builders
     found = [(contender, contender.phase_rad()) for contender in ours()]
     skipped = []
     for name, build in others:
-        tried = _tried(name, build)
+        tried = attempt(name, lambda build=build: [(c, c.phase_rad()) for c in build()])  # type: ignore[misc]
         if isinstance(tried, Skipped):
             skipped.append(tried)
         else:
             found += tried
     contenders, phases = zip(*found, strict=True)
-    durations = interleave([_timed(index, c) for index, c in enumerate(contenders)], budget, advance)
-    timings = [Timing.of(durations[index]) for index in range(len(contenders))]
+    timings = [Timing.of(durations) for durations in measure([_timed(c) for c in contenders], budget, advance)]
+    held_against = phases[0] if reference_rad is None else reference_rad
     results = []
     for contender, timing, phase in zip(contenders, timings, phases, strict=True):
-        p50, p95 = _phase_difference(phase, phases[0], where)
+        p50, p95 = _phase_difference(phase, held_against, where)
         times_slower = timing.p50_s / timings[0].p50_s
         results.append(
             ContenderResult(contender.name, contender.variant, contender.n_threads, timing, times_slower, p50, p95)
@@ -127,11 +150,11 @@ def _phase_difference(
     return float(np.median(difference)), float(np.quantile(difference, 0.95))
 
 
-def _tried(name: str, build: Builder) -> list[tuple[Contender, NDArray[np.floating[Any]]]] | Skipped:
-    """A peer's contenders and their phases; whatever it prints is dropped."""
+def attempt(name: str, build: Callable[[], Built]) -> Built | Skipped:
+    """What `build` makes with a peer, or why it makes nothing; whatever the peer prints is dropped."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return [(contender, contender.phase_rad()) for contender in build()]
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return build()
     except ModuleNotFoundError as error:
         return Skipped(name, f"not installed ({error}); pip install 'trueflow[bench]'")
     except Exception as error:  # other people's code: what is broken there costs its row, not the run
@@ -139,10 +162,10 @@ def _tried(name: str, build: Builder) -> list[tuple[Contender, NDArray[np.floati
         return Skipped(name, f"does not run: {type(error).__name__}: {reason}")
 
 
-def _timed(index: int, contender: Contender) -> Callable[[], dict[int, float]]:
-    def run() -> dict[int, float]:
+def _timed(contender: Contender) -> Callable[[], float]:
+    def run() -> float:
         began = time.perf_counter()
         contender.run()
-        return {index: (time.perf_counter() - began) / contender.n_units}
+        return (time.perf_counter() - began) / contender.n_units
 
     return run

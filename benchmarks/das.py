@@ -19,7 +19,7 @@ from trueflow.pipeline.geometry import make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.stages import Beamform
 
-__all__ = ["DasProblem", "das_problem", "run_das"]
+__all__ = ["DasProblem", "das_problem", "our_das", "run_das"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,11 +87,11 @@ def run_das(
     """Time per pulse of every beamformer that is installed."""
     from trueflow.benchmarks.das_peers import PEERS
 
-    builders = [(name, partial(build, problem, n_threads)) for name, build in (("trueflow", _ours), *PEERS.items())]
+    builders = [(name, partial(build, problem, n_threads)) for name, build in (("trueflow", our_das), *PEERS.items())]
     return run_contenders(builders, where=problem.insonified, budget=budget, advance=advance)
 
 
-def _ours(problem: DasProblem, n_threads: int) -> Iterator[Contender]:
+def our_das(problem: DasProblem, n_threads: int) -> Iterator[Contender]:
     """The whole ensemble at once, as the chain does it; and a plan for single pulses, which shares nothing."""
     case, n_ensemble = problem.case, problem.acquisition.n_ensemble
     stage, packet = _stage(case, problem.grid, n_threads=n_threads)

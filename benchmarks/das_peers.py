@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import operator
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,7 +18,9 @@ from numpy.typing import NDArray
 from trueflow.benchmarks.contenders import Contender, lag_one_phase
 from trueflow.benchmarks.das import DasProblem
 
-__all__ = ["PEERS", "import_peer", "pymust_matrix"]
+__all__ = ["PEERS", "PYMUST_BYTES_PER_WEIGHT", "import_peer", "pymust_matrix", "without_cupy"]
+
+PYMUST_BYTES_PER_WEIGHT = 150  # at the peak while `dasmtx` makes its matrix and we cast it; measured at 256 x 256
 
 
 def import_peer(name: str) -> Any:
@@ -24,6 +28,20 @@ def import_peer(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module(name)
+
+
+@contextmanager
+def without_cupy() -> Iterator[None]:
+    """Where CuPy is installed, ultraspy compiles GPU kernels as it is imported, which without a GPU fails."""
+    there, before = "cupy" in sys.modules, sys.modules.get("cupy")
+    sys.modules["cupy"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if there:
+            sys.modules["cupy"] = before  # type: ignore[assignment]
+        else:
+            del sys.modules["cupy"]
 
 
 def _set_numba_threads(n_threads: int) -> None:
@@ -100,12 +118,11 @@ def _ustb(problem: DasProblem, n_threads: int) -> Iterator[Contender]:
 def _ultraspy(problem: DasProblem, n_threads: int) -> Iterator[Contender]:
     """Its packets are a loop over pulses."""
     _set_numba_threads(n_threads)
-    scan = import_peer("ultraspy.scan").GridScan(
-        problem.grid.axis_1,
-        problem.grid.axis_0,
-        on_gpu=False,  # float64: numba cannot type the kernel otherwise
-    )
-    beamformer = import_peer("ultraspy.beamformers.das").DelayAndSum(is_iq=True, on_gpu=False)
+    with without_cupy():
+        scans, beamformers = import_peer("ultraspy.scan"), import_peer("ultraspy.beamformers.das")
+    # float64: numba cannot type the kernel otherwise
+    scan = scans.GridScan(problem.grid.axis_1, problem.grid.axis_0, on_gpu=False)
+    beamformer = beamformers.DelayAndSum(is_iq=True, on_gpu=False)
     a = problem.acquisition
     elements_m = a.probe.element_positions_m.T[:, None]
     setups: dict[str, Any] = {
@@ -136,8 +153,72 @@ def _ultraspy(problem: DasProblem, n_threads: int) -> Iterator[Contender]:
     yield Contender("ultraspy", "numba, one pulse", n_threads, one, 1, phase)
 
 
+def _vbeam(problem: DasProblem, n_threads: int) -> Iterator[Contender]:
+    """Compiled by JAX, which takes all cores. Of the ways to write the loops this is the fastest on a CPU.
+
+    Pulses innermost, so that they share delays; receivers summed one after the other, not as an axis of an array.
+    """
+    jax = import_peer("jax")
+    import_peer("vbeam.fastmath").backend_manager.active_backend = "jax"
+    n_ensemble = problem.channel_iq.shape[-1]
+    n_cores = len(os.sched_getaffinity(0))
+
+    def plan(signal: NDArray[Any], axes: list[str]) -> Callable[[], Any]:
+        setup, build = _vbeam_setup(problem, jax, signal, axes)
+        compiled, data = jax.jit(build), setup.data
+        return lambda: compiled(**data).block_until_ready()
+
+    one = plan(np.ascontiguousarray(problem.channel_iq[..., 0]), ["receivers", "signal_time"])
+    together = plan(problem.channel_iq, ["receivers", "signal_time", "frames"])
+    one()  # compiles; `together` does so with its phase
+
+    def phase() -> NDArray[Any]:
+        images = np.asarray(together()).reshape(*problem.grid.shape[::-1], n_ensemble)
+        return np.asarray(lag_one_phase(images).T)  # its points go down first
+
+    yield Contender("vbeam", "JAX, one pulse", n_cores, one, 1, phase)
+    yield Contender("vbeam", f"JAX, {n_ensemble} pulses at once", n_cores, together, n_ensemble, phase)
+
+
+def _vbeam_setup(problem: DasProblem, jax: Any, signal: NDArray[Any], axes: list[str]) -> tuple[Any, Any]:
+    """What vbeam wants to know, and its kernel over points, receivers and frames."""
+    a = problem.acquisition
+    core, transformations = import_peer("vbeam.core"), import_peer("vbeam.util.transformations")
+    apodization, wavefront = import_peer("vbeam.apodization"), import_peer("vbeam.wavefront")
+    receive = apodization.PlaneWaveReceiveApodization(apodization.Rectangular(), problem.f_number)
+
+    def number(value: Any) -> Any:
+        return jax.numpy.asarray(value, jax.numpy.float32)
+
+    still = number(np.zeros(a.probe.n_elements))
+    spec = {"signal": axes, "receiver": ["receivers"], "point_position": ["points"]}
+    setup = import_peer("vbeam.data_importers").SignalForPointSetup(
+        sender=core.ElementGeometry(number([0, 0, 0]), 0.0, 0.0),
+        point_position=None,
+        receiver=core.ElementGeometry(number(a.probe.element_positions_m), still, still),
+        signal=jax.numpy.asarray(signal),
+        transmitted_wavefront=wavefront.PlaneWavefront(),
+        reflected_wavefront=wavefront.ReflectedWavefront(),
+        speed_of_sound=number(a.sound_speed_m_s),
+        wave_data=core.WaveData(
+            azimuth=number(problem.angle_rad), elevation=number(0), source=number([0, 0, 0]), t0=number(0)
+        ),
+        interpolate=import_peer("vbeam.interpolation").FastInterpLinspace(
+            min=a.rx_start_s, d=1 / problem.iq_frequency_hz, n=signal.shape[1]
+        ),
+        modulation_frequency=number(a.mixing_frequency_hz),
+        apodization=apodization.TxRxApodization(receive=receive),
+        spec=import_peer("spekk").Spec(spec),
+        scan=import_peer("vbeam.scan").linear_scan(number(problem.grid.axis_1), number(problem.grid.axis_0)),
+    )
+    loops = [transformations.ForAll(axis) for axis in (*axes[2:], "points")]
+    build = transformations.compose(core.signal_for_point, *loops, transformations.Reduce.Sum("receivers"))
+    return setup, build.build(setup.spec)
+
+
 PEERS: dict[str, Callable[[DasProblem, int], Iterator[Contender]]] = {
     "PyMUST": _pymust,
     "ustb": _ustb,
     "ultraspy": _ultraspy,
+    "vbeam": _vbeam,
 }

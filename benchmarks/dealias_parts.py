@@ -20,6 +20,7 @@ from trueflow.benchmarks.dealias_stagger import run_stagger
 from trueflow.benchmarks.dealias_timing import run_timing
 from trueflow.benchmarks.provenance import provenance
 from trueflow.benchmarks.validation import fresh
+from trueflow.benchmarks.validation_set import make_missing
 from trueflow.kernels.device import get_device
 from trueflow.pipeline.config import DealiasConfig
 
@@ -91,29 +92,33 @@ class Run:
         return as_document(self._findings, self._provenance)
 
     def _scenes(self, advance: Advance) -> Any:
+        make_missing(self._cases, self._cache)
         return run_dealias(
             self._cases, self._contenders, folder=self._cache, device=self._device, advance=advance,
             seen=self.gallery.see,
         )  # fmt: skip
 
     def _fresh(self, advance: Advance) -> Any:
+        make_missing(fresh(self._cases), self._cache)
         return run_dealias(
             fresh(self._cases), self._contenders, folder=self._cache, device=self._device, advance=advance
         )  # fmt: skip
 
     def _evidence(self, advance: Advance) -> Any:
+        make_missing(self._cases, self._cache)
         found, skipped = run_evidence(self._cases, folder=self._cache, device=self._device, advance=advance)
         self._findings = replace(self._findings, skipped=(*self.skipped, *skipped))
         return found
 
     def _sequences(self, advance: Advance) -> Any:
+        make_missing(all_sequences(), self._cache)
         return run_sequences(all_sequences(), folder=self._cache, device=self._device, advance=advance)
 
     def _disk(self, advance: Advance) -> Any:
         return run_disk(self._contenders, device=self._device, advance=advance)
 
     def _stagger(self, advance: Advance) -> Any:
-        return run_stagger(device=self._device, advance=advance)
+        return run_stagger(advance=advance)
 
     def _timing(self, advance: Advance) -> Any:
         return run_timing(self._peers, device=self._device, rounds=self._rounds, advance=advance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ from trueflow.pipeline.sim.options import parse_url
 from trueflow.pipeline.sim.recording import SimRecording
 from trueflow.pipeline.sources.base import Truth
 
-__all__ = ["RATES_HZ", "SETTINGS", "FlowSequence", "SequenceResult", "all_sequences", "run_sequences"]
+__all__ = [
+    "RATES_HZ", "SETTINGS", "FlowSequence", "SequenceResult", "all_sequences", "keep_sequence", "run_sequences",
+    "sequence_path",
+]  # fmt: skip
 
 FAMILIES = ("plug", "femoral", "bifurcation", "cropped")
 PEAKS = (3.0, 5.0)
@@ -138,15 +142,26 @@ def _score(sequence: FlowSequence, arrays: dict[str, NDArray[Any]], config: Deal
 
 
 def _load(sequence: FlowSequence, folder: Path, device: Device) -> dict[str, NDArray[Any]]:
-    version = hashlib.sha256(repr((FORMAT, set_version(), LENGTH, sequence.url)).encode()).hexdigest()[:12]
-    path = folder / f"sequence-{sequence.name}-{version}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **_make(sequence, device))  # type: ignore[arg-type]
-        part.replace(path)
-    with np.load(path, allow_pickle=False) as kept:
+    keep_sequence(sequence, folder, device)
+    with np.load(sequence_path(sequence, folder), allow_pickle=False) as kept:
         return dict(kept)
+
+
+def sequence_path(sequence: FlowSequence, folder: Path) -> Path:
+    """Where a sequence is kept."""
+    version = hashlib.sha256(repr((FORMAT, set_version(), LENGTH, sequence.url)).encode()).hexdigest()[:12]
+    return folder / f"sequence-{sequence.name}-{version}.npz"
+
+
+def keep_sequence(sequence: FlowSequence, folder: Path, device: Device) -> None:
+    """Make a sequence and put it into the folder, unless it is there."""
+    path = sequence_path(sequence, folder)
+    if path.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part.npz")
+    np.savez(part, **_make(sequence, device))  # type: ignore[arg-type]
+    part.replace(path)
 
 
 def _make(sequence: FlowSequence, device: Device) -> dict[str, NDArray[Any]]:

@@ -8,8 +8,9 @@ from functools import reduce
 from operator import add
 
 from trueflow.benchmarks.dealias_tally import Tally, tally
+from trueflow.benchmarks.processes import spread
 from trueflow.benchmarks.validation import BANDWIDTH
-from trueflow.kernels.device import Device
+from trueflow.kernels.device import Device, get_device
 from trueflow.pipeline.chain import ColorFlow
 from trueflow.pipeline.config import Config
 from trueflow.pipeline.mask import least_coherence
@@ -56,32 +57,34 @@ class StaggerResult:
 
 def run_stagger(
     *,
-    device: Device,
     families: Sequence[str] = FAMILIES,
     peaks: Sequence[float] = PEAKS,
     seeds: Sequence[int] = SEEDS,
+    n_processes: int | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[StaggerResult]:
-    """Every one of `SETTINGS` on every scene, 16 pulses at 15 dB."""
-    results = []
+    """Every one of `SETTINGS` on every scene, 16 pulses at 15 dB; a process on each core, unless told otherwise."""
     scenes = [(family, peak) for family in families for peak in peaks]
-    for index, (family, peak) in enumerate(scenes):
-        found: dict[str, list[tuple[float, Tally]]] = {setting: [] for setting in SETTINGS}
-        for seed in seeds:
-            for stagger in dict.fromkeys(stagger for stagger, _ in SETTINGS.values()):
-                for setting, scored in _scored(family, peak, seed, stagger, device):
-                    found[setting].append(scored)
-        for setting, of_seeds in found.items():
-            gates, tallies = zip(*of_seeds, strict=True)
-            results.append(StaggerResult(family, peak, setting, max(gates), reduce(add, tallies)))
-        advance(index + 1, len(scenes))
+    staggers = dict.fromkeys(stagger for stagger, _ in SETTINGS.values())
+    jobs = [(*scene, seed, stagger) for scene in scenes for seed in seeds for stagger in staggers]
+    scored = spread(_score, jobs, n_processes=n_processes, advance=advance)
+    results = []
+    for scene in scenes:
+        of_scene = [found for (family, peak, *_), found in zip(jobs, scored, strict=True) if (family, peak) == scene]
+        for setting in SETTINGS:
+            gates, tallies = zip(*(found[setting] for found in of_scene if setting in found), strict=True)
+            results.append(StaggerResult(*scene, setting, max(gates), reduce(add, tallies)))
     return results
+
+
+def _score(job: tuple[str, float, int, str | None]) -> dict[str, tuple[float, Tally]]:
+    """Coherence gate and counts of one frame with each of the settings that this stagger has."""
+    return dict(_scored(*job, get_device("cpu", n_threads=1)))
 
 
 def _scored(
     family: str, peak: float, seed: int, stagger: str | None, device: Device
 ) -> Iterator[tuple[str, tuple[float, Tally]]]:
-    """Coherence gate and counts of one frame with each of the settings that this stagger has."""
     recording = SimRecording.from_url(
         f"sim://{family}?peak={peak:g}vN&seed={seed}&pulses=16&snr=15&frames=1&bandwidth={BANDWIDTH:g}&mode=fast"
         "&waveform=constant" + (f"&stagger={stagger}" if stagger else ""),

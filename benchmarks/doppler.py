@@ -21,7 +21,7 @@ from trueflow.pipeline.frames import IqEnsemble, Stamp
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.stages import Beamform
 
-__all__ = ["JOBS", "DopplerProblem", "doppler_problem", "run_doppler"]
+__all__ = ["CLUTTER_ORDER", "JOBS", "DopplerProblem", "doppler_problem", "our_doppler", "run_doppler"]
 
 CLUTTER_ORDER = 1
 JOBS = ("velocity", "clutter")
@@ -74,11 +74,15 @@ def run_doppler(
     """
     from trueflow.benchmarks.doppler_peers import PEERS
 
-    ours = {"velocity": _our_velocity, "clutter": _our_clutter}[job]
     device = get_device("cpu", n_threads=n_threads)
-    builders: list[tuple[str, Builder]] = [("trueflow", partial(ours, problem, device, n_threads))]
+    builders: list[tuple[str, Builder]] = [("trueflow", partial(our_doppler, problem, job, device, n_threads))]
     builders += [(name, partial(build, problem)) for name, build in PEERS[job].items()]
     return run_contenders(builders, where=problem.insonified, budget=budget, advance=advance)
+
+
+def our_doppler(problem: DopplerProblem, job: str, device: Device, n_threads: int) -> Iterator[Contender]:
+    """Our way to do one of `JOBS`."""
+    return {"velocity": _our_velocity, "clutter": _our_clutter}[job](problem, device, n_threads)
 
 
 def _our_velocity(problem: DopplerProblem, device: Device, n_threads: int) -> Iterator[Contender]:

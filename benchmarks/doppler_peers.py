@@ -1,8 +1,10 @@
-"""Other people's Doppler. None of them uses threads."""
+"""Other people's Doppler. Of these only zea, which JAX compiles, uses threads."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.benchmarks.contenders import Contender, lag_one_phase
-from trueflow.benchmarks.das_peers import import_peer
+from trueflow.benchmarks.das_peers import import_peer, without_cupy
 from trueflow.benchmarks.doppler import CLUTTER_ORDER, DopplerProblem
 
 __all__ = ["PEERS"]
@@ -31,7 +33,8 @@ def _pymust_velocity(problem: DopplerProblem) -> Iterator[Contender]:
 
 
 def _ultraspy_velocity(problem: DopplerProblem) -> Iterator[Contender]:
-    module = import_peer("ultraspy.cpu.doppler")
+    with without_cupy():
+        module = import_peer("ultraspy.cpu.doppler")
     v_n = problem.case.acquisition.nyquist_velocity_m_s()
 
     def run() -> NDArray[Any]:
@@ -60,6 +63,38 @@ def _ustb_velocity(problem: DopplerProblem) -> Iterator[Contender]:
     yield Contender("ustb", "autocorrelation, 2 x 2 gate", 1, estimate.go, 2, phase)
 
 
+def _zea_velocity(problem: DopplerProblem) -> Iterator[Contender]:
+    """Compiled: as it stands, operation by operation, it takes ten times as long. Slow time first, as it wants it."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported first
+    color_doppler, jax = import_peer("zea.doppler").color_doppler, import_peer("jax")
+    backend = import_peer("keras").backend.backend()
+    if backend != "jax":
+        raise RuntimeError(f"Keras runs on {backend} in this process, and zea is measured on JAX")
+    a = problem.case.acquisition
+    compiled = jax.jit(
+        partial(
+            color_doppler,
+            center_frequency=a.center_frequency_hz,
+            pulse_repetition_frequency=a.slow_time_rate_hz,
+            sound_speed=a.sound_speed_m_s,
+        )
+    )
+    frames = jax.device_put(np.ascontiguousarray(np.moveaxis(problem.iq, -1, 0)))
+
+    def run() -> Any:
+        return compiled(frames).block_until_ready()
+
+    n_cores = len(os.sched_getaffinity(0))
+    yield Contender(
+        "zea",
+        "color_doppler, JAX",
+        n_cores,
+        run,
+        1,
+        lambda: np.pi / a.nyquist_velocity_m_s() * np.asarray(run(), np.float64),
+    )
+
+
 def _pymust_clutter(problem: DopplerProblem) -> Iterator[Contender]:
     module = import_peer("pymust.wfilt")
 
@@ -71,7 +106,8 @@ def _pymust_clutter(problem: DopplerProblem) -> Iterator[Contender]:
 
 def _ultraspy_clutter(problem: DopplerProblem) -> Iterator[Contender]:
     """It filters in place: a copy of its own, which stays what it is however often it is filtered."""
-    module = import_peer("ultraspy.cpu.doppler")
+    with without_cupy():
+        module = import_peer("ultraspy.cpu.doppler")
     iq = problem.iq.copy()
 
     def run() -> NDArray[Any]:
@@ -83,6 +119,11 @@ def _ultraspy_clutter(problem: DopplerProblem) -> Iterator[Contender]:
 
 
 PEERS: dict[str, dict[str, Callable[[DopplerProblem], Iterator[Contender]]]] = {
-    "velocity": {"PyMUST": _pymust_velocity, "ustb": _ustb_velocity, "ultraspy": _ultraspy_velocity},
+    "velocity": {
+        "PyMUST": _pymust_velocity,
+        "ustb": _ustb_velocity,
+        "ultraspy": _ultraspy_velocity,
+        "zea": _zea_velocity,
+    },
     "clutter": {"PyMUST": _pymust_clutter, "ultraspy": _ultraspy_clutter},
 }

@@ -181,11 +181,15 @@ def _result(
 
 
 def run_ladder(
-    name: str, *, seconds: float, advance: Callable[[LatencyResult], None] = lambda result: None
+    name: str,
+    *,
+    seconds: float,
+    rates_hz: Sequence[float] | None = None,
+    advance: Callable[[LatencyResult], None] = lambda result: None,
 ) -> list[LatencyResult]:
-    """Rates from 10 packets/s on, up to the first at which more than one in a hundred gets no picture."""
+    """Rates from 10 packets/s on, or those given, up to the first at which over one in a hundred gets no picture."""
     results = []
-    for rate_hz in RATES_HZ:
+    for rate_hz in rates_hz or RATES_HZ:
         results.append(measure(name, rate_hz, seconds=seconds))
         advance(results[-1])
         if results[-1].share_missing > SATURATED:

@@ -18,6 +18,8 @@ __all__ = ["latency"]
 RESULTS = Path(__file__).resolve().parent / "results"
 CASES = ("femoral", "edge192")
 PARTS = ("ladder", "overlap", "soak")
+QUICK_PARTS, QUICK_RATES_HZ = ("ladder", "soak"), (15.0, 30.0, 45.0, 60.0)
+QUICK_S, QUICK_SOAK_S, QUICK_PACKETS = 6.0, 30.0, 12
 
 
 @click.command()
@@ -30,6 +32,9 @@ PARTS = ("ladder", "overlap", "soak")
 @click.option(
     "--soak-seconds", type=click.FloatRange(min=10), default=300.0, show_default=True, help="Of the soak."
 )
+@click.option(
+    "--quick", is_flag=True, help="Two and a half minutes: few rates, 6 s each; a soak of 30 s; no overlap."
+)
 @click.option("--packets", type=click.IntRange(min=1), default=30, show_default=True, help="Simulated for the soak.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures.")
 @click.option("--update", is_flag=True, help="Everything; write figures and page where the project keeps them.")
@@ -40,6 +45,7 @@ def latency(
     seconds: float,
     soak_seconds: float,
     packets: int,
+    quick: bool,
     json_path: Path | None,
     update: bool,
 ) -> None:
@@ -47,35 +53,46 @@ def latency(
 
     A front end in another process sends `femoral` and `edge192`, at rates from 10 packets/s up to where more than one
     in a hundred gets no picture; then receiving beside the chain and in turn with it, and one frame on all threads
-    against a frame on each. The soak is 5 minutes at 30 packets/s through the commands themselves. With the defaults
-    the rates alone take more than 5 minutes.
+    against a frame on each. The soak is 5 minutes at 30 packets/s through the commands themselves. All of it takes a
+    quarter of an hour, and is kept on a page of its own; the quick one is what `trueflow bench all` runs.
     """
     from trueflow.benchmarks.latency_page import as_document, as_page
     from trueflow.benchmarks.provenance import busy, provenance
     from trueflow.pipeline.output import Outputs
 
+    if quick and (set(parts) - set(QUICK_PARTS)):
+        raise click.UsageError("--quick leaves the overlap out")
     if update and (parts or names):
         raise click.UsageError("--update keeps a whole run: not with --part or --case")
-    wanted = set(PARTS if update else parts or PARTS[:2]) | ({"soak"} if with_soak else set())
-    json_path = RESULTS / "latency.json" if update else json_path
+    if quick:
+        parts, seconds, soak_seconds, packets = parts or QUICK_PARTS, QUICK_S, QUICK_SOAK_S, QUICK_PACKETS
+    wanted = set(parts or (PARTS if update else PARTS[:2])) | ({"soak"} if with_soak else set())
+    name = "latency" if quick else "latency_long"
+    json_path = RESULTS / f"{name}.json" if update else json_path
     with Outputs() as outputs:
         part = outputs.add(json_path) if json_path else None  # a name that cannot be written fails now
         made: dict[str, object] = provenance()
         if warning := busy():
             click.echo(f"trueflow bench: {warning}", err=True)
-        measured = _measure(wanted, names or CASES, seconds, soak_seconds, packets)
+        rates_hz = QUICK_RATES_HZ if quick else None
+        measured = _measure(wanted, names or CASES, seconds, soak_seconds, packets, rates_hz)
         made["load_average_after"] = list(os.getloadavg())
-        document = as_document(provenance=made, **measured)
+        document = as_document(provenance=made, quick=quick, **measured)
         page = as_page(document)
         click.echo(page)
         if part:
             part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         if update:
-            outputs.add(RESULTS / "latency.md").write_text(page)
+            outputs.add(RESULTS / f"{name}.md").write_text(page)
 
 
 def _measure(
-    wanted: set[str], names: Sequence[str], seconds: float, soak_seconds: float, packets: int
+    wanted: set[str],
+    names: Sequence[str],
+    seconds: float,
+    soak_seconds: float,
+    packets: int,
+    rates_hz: Sequence[float] | None,
 ) -> dict[str, Any]:
     from trueflow.benchmarks.latency import run_ladder
     from trueflow.benchmarks.latency_overlap import run_chains, run_receiving
@@ -85,7 +102,8 @@ def _measure(
     if "soak" in wanted:
         measured["soak"] = run_soak(seconds=soak_seconds, n_packets=packets)
     if "ladder" in wanted:
-        measured["ladder"] = [r for name in names for r in run_ladder(name, seconds=seconds, advance=_tell)]
+        ladders = [run_ladder(name, seconds=seconds, rates_hz=rates_hz, advance=_tell) for name in names]
+        measured["ladder"] = [result for ladder in ladders for result in ladder]
     if "overlap" in wanted:
         measured["receiving"] = [r for name in names for r in run_receiving(name, seconds=seconds, advance=_tell)]
         measured["chains"] = [r for name in names for r in run_chains(name, seconds=seconds / 3)]

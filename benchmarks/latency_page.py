@@ -25,9 +25,12 @@ def as_document(
     receiving: Sequence[LatencyResult] = (),
     chains: Sequence[OverlapResult] = (),
     soak: Mapping[str, Any] | None = None,
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Everything that was measured, ready for JSON; what was not run is not there."""
     document: dict[str, Any] = {"schema": SCHEMA, "benchmark": "latency", "provenance": dict(provenance)}
+    if quick:
+        document["quick"] = True
     if ladder:
         document["results"] = [{**asdict(r), "share_missing": r.share_missing} for r in ladder]
     if receiving:
@@ -66,10 +69,13 @@ def as_page(document: Document) -> str:
 
 
 def _lines(document: Document) -> Iterator[str]:
-    made = document["provenance"]
+    made, quick = document["provenance"], document.get("quick", False)
     yield "# Latency"
     yield ""
-    yield "Made by `trueflow bench latency`; what is measured, and how, is in docs/live.md."
+    command = f"trueflow bench latency{' --quick' if quick else ''}"
+    yield f"Made by `{command}`; what is measured, and how, is in docs/live.md."
+    if quick:
+        yield "The run of a quarter of an hour is in [latency_long.md](latency_long.md)."
     yield ""
     load = ", ".join(f"{value:.1f}" for value in made["load_average"])
     yield f"{made['processor']}, {made['cores']}; {made['date']}, commit {made['commit']}, load average before: {load}."
@@ -92,11 +98,17 @@ def _soak(soak: Document) -> Iterator[str]:
     yield ""
     yield from _table(
         ("", "found", "goal", ""),
-        [(g["what"], _found(g["found"]), g["goal"], "met" if g["met"] else "**missed**") for g in soak["goals"]],
+        [(g["what"], _found(g["found"]), g["goal"], _verdict(g)) for g in soak["goals"]],
     )
     latency = settled["latency"]
     yield ""
     yield f"Latency: {_quantiles(latency)} ms."
+
+
+def _verdict(goal: Document) -> str:
+    if goal["found"] is None:
+        return ""
+    return "met" if goal["met"] else "**missed**"
 
 
 def _found(value: float | None) -> str:

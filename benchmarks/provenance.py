@@ -13,7 +13,10 @@ from trueflow.kernels.library import describe
 
 __all__ = ["busy", "provenance"]
 
-PACKAGES = ("numpy", "scipy", "PyMUST", "ustb", "ultraspy", "numba", "cupy-cuda12x", "cupy-cuda13x")
+PACKAGES = (
+    "numpy", "scipy", "PyMUST", "ustb", "ultraspy", "numba", "vbeam", "jax", "zea", "keras", "scikit-image",
+    "region-dealias", "kamui", "rapidphase", "torch", "cupy-cuda12x", "cupy-cuda13x",
+)  # fmt: skip
 
 
 def provenance() -> dict[str, object]:

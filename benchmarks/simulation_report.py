@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trueflow.benchmarks.report import SCHEMA
 from trueflow.benchmarks.simulation import BIN_M, LAGS, MODES, RAYLEIGH, Comparison
 from trueflow.pipeline.errors import TrueflowError
 
-__all__ = ["as_table", "draw"]
+__all__ = ["as_document", "as_table", "draw"]
 
 LABELS = {"rf": "channel RF", "fast": "fast mode"}
 DYNAMIC_RANGE_DB = 60.0
@@ -18,8 +20,20 @@ SHOWN_PEAK = 0.9
 NEAR_WALL_M = 1.2e-3
 
 
-def as_table(comparison: Comparison) -> str:
+def as_document(comparison: Comparison, *, provenance: Mapping[str, object]) -> dict[str, Any]:
+    """Figures, ready for JSON."""
+    rows = [{"what": what, **dict(zip(MODES, figures, strict=True))} for what, *figures in _rows(comparison)]
+    return {"schema": SCHEMA, "benchmark": "simulation", "provenance": dict(provenance), "rows": rows}
+
+
+def as_table(document: Mapping[str, Any]) -> str:
     """Figures in Markdown, a column for each mode."""
+    rows = [[row["what"], *(row[mode] for mode in MODES)] for row in document["rows"]]
+    lines = [["", *(LABELS[m] for m in MODES)], ["---"] * (1 + len(MODES)), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _rows(comparison: Comparison) -> list[list[str]]:
     s, leak = comparison.speckle, comparison.leak_db
     rows: list[list[str]] = [
         [f"envelope's mean / deviation (Rayleigh {RAYLEIGH:.2f})", *(f"{s[m].contrast:.2f}" for m in MODES)],
@@ -37,8 +51,7 @@ def as_table(comparison: Comparison) -> str:
                 rows.append([f"{name} / v_N, peak {peak:g} v_N, {where}", *(f"{mean:.3f}" for mean in means)])
     for url, seconds in comparison.seconds.items():
         rows.append([f"{url} (s per burst)", *(f"{seconds[m]:.2f}" for m in MODES)])
-    lines = [["", *(LABELS[m] for m in MODES)], ["---"] * (1 + len(MODES)), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return rows
 
 
 def draw(comparison: Comparison, path: Path) -> None:

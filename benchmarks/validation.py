@@ -11,9 +11,11 @@ it.
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,8 @@ from trueflow.pipeline.stages import Bmode, Doppler, EnterBeamformed
 from trueflow.pipeline.sub_bands import SubBands
 
 __all__ = [
-    "FAMILIES", "FRESH_PEAKS", "FRESH_SEEDS", "PEAKS", "Scene", "ValidationCase", "all_cases", "cases_of", "fresh",
-    "load_scene", "set_version",
+    "FAMILIES", "FRESH_PEAKS", "FRESH_SEEDS", "PEAKS", "Scene", "ValidationCase", "all_cases", "case_path", "cases_of",
+    "fresh", "keep_case", "load_scene", "set_version",
 ]  # fmt: skip
 
 FAMILIES = (
@@ -144,14 +146,8 @@ def load_scene(case: ValidationCase, folder: Path, device: Device) -> Scene:
         Where cases are kept.
     device : Device
     """
-    path = folder / f"{case.name}-{set_version()}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        made = _make(case, SimRecording.from_url(case.url, device=device), device)
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **made)  # type: ignore[arg-type]
-        part.replace(path)
-    with np.load(path, allow_pickle=False) as kept:
+    keep_case(case, folder, device)
+    with np.load(case_path(case, folder), allow_pickle=False) as kept:
         arrays: dict[str, NDArray[Any]] = dict(kept)
     acquisition = _acquisition(case)
     nyquist, stamp = acquisition.nyquist_velocity_m_s(), Stamp(0)
@@ -166,6 +162,23 @@ def load_scene(case: ValidationCase, folder: Path, device: Device) -> Scene:
         float(speeds.max()) / nyquist if speeds.size else 0.0,
         arrays["noise_filter"],
     )
+
+
+def case_path(case: ValidationCase, folder: Path) -> Path:
+    """Where a case is kept."""
+    return folder / f"{case.name}-{set_version()}.npz"
+
+
+def keep_case(case: ValidationCase, folder: Path, device: Device) -> None:
+    """Make a case and put it into the folder, unless it is there."""
+    path = case_path(case, folder)
+    if path.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    made = _make(case, SimRecording.from_url(case.url, device=device), device)
+    part = path.with_suffix(f".{os.getpid()}.part.npz")
+    np.savez(part, **made)  # type: ignore[arg-type]
+    part.replace(path)
 
 
 def _acquisition(case: ValidationCase) -> Acquisition:
@@ -222,6 +235,7 @@ def _burst(case: ValidationCase, recording: SimRecording, grid: ImageGrid) -> in
     return int(np.argmax(speeds))
 
 
+@cache
 def set_version() -> str:
     """Of everything that shapes a case: the simulation and the chain up to R1."""
     settings = Config()

@@ -13,6 +13,7 @@ from trueflow.pipeline.cli.common import progress_bar, show_table
 
 __all__ = ["viewer"]
 
+RESULTS = Path(__file__).resolve().parent / "results"
 LAYOUTS = {"single": "single", "before-after": "before_after", "three-panels": "three_panels"}
 
 
@@ -23,8 +24,9 @@ LAYOUTS = {"single": "single", "before-after": "before_after", "three-panels": "
 @click.option("--rate", type=click.FloatRange(min=1), default=120.0, show_default=True, help="They arrive at, per s.")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Of each row.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures.")
+@click.option("--update", is_flag=True, help="Write the figures where the project keeps them.")
 def viewer(
-    layout: str, size: tuple[int, int], frames: int, rate: float, seconds: float, json_path: Path | None
+    layout: str, size: tuple[int, int], frames: int, rate: float, seconds: float, json_path: Path | None, update: bool
 ) -> None:
     """Replay precomputed `femoral` frames in a window, and count the distinct ones that are shown.
 
@@ -36,6 +38,7 @@ def viewer(
     from trueflow.benchmarks.viewer import SOURCE, Replay, precompute, run_viewer
     from trueflow.pipeline.output import Outputs
 
+    json_path = RESULTS / "viewer.json" if update else json_path
     with Outputs() as outputs:
         part = outputs.add(json_path) if json_path else None
         if warning := busy():

@@ -18,11 +18,11 @@ template <bool WEIGHTED>
 TF_INLINE void autocorrelate_pixel(const AutocorrelateParams& p, const float2* x, const float2* weight, int pixel,
                                    float* r0, float2* r1) {
   const float2* ensemble = x + pixel * p.n_ensemble;
-  const int n_pairs = p.n_ensemble - p.lag;
+  const int n_pairs = p.n_ensemble - p.lag, behind = (p.n_pixels - pixel) * p.n_ensemble;  // samples from here on
   Packet power = packet_zero(), aligned = packet_zero(), crossed = packet_zero();
   for (int k = 0; k < p.n_ensemble; k += PACKET_WIDTH) {
     Packet earlier = packet_load_part(ensemble + k, p.n_ensemble - k);
-    const Packet later = packet_load_part(ensemble + k + p.lag, n_pairs - k);
+    const Packet later = packet_load_first(ensemble + k + p.lag, n_pairs - k, behind - k - p.lag);
     power += earlier * earlier;           // re re, im im
     if (WEIGHTED) earlier = packet_load_part(weight + k, p.n_ensemble - k) * earlier;
     aligned += later * earlier;           // re re', im im': their sum is Re(later conj(earlier))

@@ -1,5 +1,6 @@
-// Flow mask: where there is blood to color. Gates on power (relative to the frame's strong pixels), coherence and speed; then a
-// majority vote in a window, which takes specks out and closes pinholes.
+// Flow mask: where there is blood to color. Gates on power (relative to the frame's strong pixels), coherence and speed,
+// within the waves' reach (0: no transmit passes); then a majority vote in a window, which takes specks out and closes
+// pinholes.
 //
 // The power reference is a quantile of R0 over the frame, from a histogram of its floating-point bits (exponent and
 // three mantissa bits: 8 bins an octave), so that one bright speck does not set it. Integer atomics only.
@@ -37,12 +38,13 @@ struct FlowGateParams {
 };
 
 TF_KERNEL(flow_gate, const FlowGateParams p, const float* __restrict__ r0, const float* __restrict__ phase_turns,
-          const float* __restrict__ coherence, const float* __restrict__ reference, unsigned char* __restrict__ gate) {
+          const float* __restrict__ coherence, const float* __restrict__ reference,
+          const unsigned char* __restrict__ reach, unsigned char* __restrict__ gate) {
   const float least = p.power_fraction * reference[0];
   TF_EACH(pixel, p.n_pixels) {
     const int strong = (r0[pixel] > 0.f) & (r0[pixel] >= least);
     const int fast = (coherence[pixel] >= p.coherence) & (fabsf(phase_turns[pixel]) >= p.phase_turns);
-    gate[pixel] = static_cast<unsigned char>(strong & fast);
+    gate[pixel] = static_cast<unsigned char>(strong & fast & (reach[pixel] != 0));
   }
 }
 
@@ -51,25 +53,38 @@ struct MajorityParams {
   float fraction;  // of the window's pixels inside the image
 };
 
-// The window's count along x; `majority` adds them along z.
+// The window's count along x; `majority` adds them along z. As in maps.cu the window is outermost: vector loops on a CPU.
 TF_KERNEL(count_along_x, const MajorityParams p, const unsigned char* __restrict__ gate,
           unsigned char* __restrict__ count) {
   TF_EACH(pixel, p.n_x * p.n_z) {
-    const int column = pixel % p.n_x;
-    const int left = max(-p.radius, -column), right = min(p.radius, p.n_x - 1 - column);
-    int sum = 0;
-    for (int d = left; d <= right; ++d) sum += gate[pixel + d];
-    count[pixel] = static_cast<unsigned char>(sum);
+    const int column = pixel % p.n_x, run = TF_RUN(pixel, p.n_x - column);
+    unsigned char sum[TF_MOST_RUN] = {};
+    for (int d = -p.radius; d <= p.radius; ++d) {
+      const int from = max(0, -d - column), to = min(run, p.n_x - d - column);
+      const unsigned char* there = gate + (pixel + d);
+      for (int i = from; i < to; ++i) sum[i] = static_cast<unsigned char>(sum[i] + there[i]);
+    }
+    for (int i = 0; i < run; ++i) count[pixel + i] = sum[i];
+    pixel += run - 1;
   }
 }
 
-TF_KERNEL(majority, const MajorityParams p, const unsigned char* __restrict__ count, unsigned char* __restrict__ mask) {
+// Voters beyond the reach are in the window, and against; none of them is let in.
+TF_KERNEL(majority, const MajorityParams p, const unsigned char* __restrict__ count,
+          const unsigned char* __restrict__ reach, unsigned char* __restrict__ mask) {
   TF_EACH(pixel, p.n_x * p.n_z) {
-    const int row = pixel / p.n_x, column = pixel % p.n_x;
+    const int row = pixel / p.n_x, column = pixel - row * p.n_x, run = TF_RUN(pixel, p.n_x - column);
     const int top = max(-p.radius, -row), bottom = min(p.radius, p.n_z - 1 - row);
-    int sum = 0;
-    for (int d = top; d <= bottom; ++d) sum += count[pixel + d * p.n_x];
-    const int width = min(p.radius, p.n_x - 1 - column) - max(-p.radius, -column) + 1;
-    mask[pixel] = static_cast<float>(sum) > p.fraction * static_cast<float>(width * (bottom - top + 1));
+    int sum[TF_MOST_RUN] = {};
+    for (int d = top; d <= bottom; ++d) {
+      const unsigned char* there = count + (pixel + d * p.n_x);
+      for (int i = 0; i < run; ++i) sum[i] += there[i];
+    }
+    for (int i = 0; i < run; ++i) {
+      const int width = min(p.radius, p.n_x - 1 - column - i) - max(-p.radius, -column - i) + 1;
+      const int most = static_cast<float>(sum[i]) > p.fraction * static_cast<float>(width * (bottom - top + 1));
+      mask[pixel + i] = static_cast<unsigned char>(most & (reach[pixel + i] != 0));
+    }
+    pixel += run - 1;
   }
 }

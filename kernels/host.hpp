@@ -118,3 +118,6 @@ TF_INLINE void run(const BlockRange& range, void** arguments, void (*body)(dim3,
   for (int tf_count = (count), tf_section = (tf_count + gridDim.x - 1) / gridDim.x, i = blockIdx.x * tf_section, \
            tf_end = threadIdx.x == 0 ? min(tf_count, i + tf_section) : 0;                                                         \
        i < tf_end; ++i)
+// See kernel.cuh. Sums of so many neighbours stay in the first-level cache, and fill vectors of any width.
+#define TF_MOST_RUN 64
+#define TF_RUN(i, left) min(min(TF_MOST_RUN, (left)), tf_end - (i))

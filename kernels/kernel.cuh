@@ -19,6 +19,10 @@ TF_INLINE T atomic_read(const T* address) {
            tf_section = (tf_count + tf_blocks - 1) / tf_blocks, tf_begin = static_cast<int>(blockIdx.x) * tf_section, \
            i = tf_begin + static_cast<int>(threadIdx.x), tf_end = min(tf_count, tf_begin + tf_section);        \
        i < tf_end; i += static_cast<int>(blockDim.x))
+// Within TF_EACH: how many neighbours from i on the loop's body takes at once, at most `left` (what is left of the row);
+// the body ends with i += that - 1. One on a GPU.
+#define TF_MOST_RUN 1
+#define TF_RUN(i, left) 1
 #else
 #include "host.hpp"
 #endif

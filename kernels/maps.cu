@@ -10,22 +10,32 @@ struct BoxParams {
   int along_z;  // 1: filter along z, 0: along x
 };
 
+// Sums first, the window's rows or columns outermost: on a CPU each is then one vector loop along a run of a row.
 TF_KERNEL(box_average, const BoxParams p, const float* __restrict__ r0, const float2* __restrict__ r1,
           float* __restrict__ r0_out, float2* __restrict__ r1_out) {
   TF_EACH(pixel, p.n_x * p.n_z) {
-    const int position = p.along_z ? pixel / p.n_x : pixel % p.n_x;
-    const int size = p.along_z ? p.n_z : p.n_x, stride = p.along_z ? p.n_x : 1;
-    const int begin = max(-p.radius, -position), end = min(p.radius, size - 1 - position);
-    float power = 0.f, real = 0.f, imag = 0.f;
-    for (int d = begin; d <= end; ++d) {
-      const int at = pixel + d * stride;
-      power += r0[at];
-      real += r1[at].x;
-      imag += r1[at].y;
+    const int row = pixel / p.n_x, column = pixel - row * p.n_x, run = TF_RUN(pixel, p.n_x - column);
+    const int top = p.along_z ? max(-p.radius, -row) : 0, bottom = p.along_z ? min(p.radius, p.n_z - 1 - row) : 0;
+    const int reach = p.along_z ? 0 : p.radius;
+    float power[TF_MOST_RUN] = {}, real[TF_MOST_RUN] = {}, imag[TF_MOST_RUN] = {};
+    for (int r = top; r <= bottom; ++r)
+      for (int d = -reach; d <= reach; ++d) {
+        const int from = max(0, -d - column), to = min(run, p.n_x - d - column);
+        const float* r0_there = r0 + (pixel + r * p.n_x + d);
+        const float2* r1_there = r1 + (pixel + r * p.n_x + d);
+        for (int i = from; i < to; ++i) {
+          power[i] += r0_there[i];
+          real[i] += r1_there[i].x;
+          imag[i] += r1_there[i].y;
+        }
+      }
+    for (int i = 0; i < run; ++i) {
+      const int columns = min(reach, p.n_x - 1 - column - i) - max(-reach, -column - i) + 1;
+      const float scale = 1.f / static_cast<float>((bottom - top + 1) * columns);
+      r0_out[pixel + i] = power[i] * scale;
+      r1_out[pixel + i] = make_float2(real[i] * scale, imag[i] * scale);
     }
-    const float scale = 1.f / static_cast<float>(end - begin + 1);
-    r0_out[pixel] = power * scale;
-    r1_out[pixel] = make_float2(real * scale, imag * scale);
+    pixel += run - 1;
   }
 }
 

@@ -115,3 +115,10 @@ TF_INLINE void packet_store_part(float2* at, const Packet& p, int count) {
   for (int i = 0; i < PACKET_WIDTH; ++i)
     if (i < count) at[i] = part[i];
 }
+// The same, where `readable` samples may be read from `at` on: on a CPU one load then does.
+TF_INLINE Packet packet_load_first(const float2* at, int count, int readable) {
+#ifndef __CUDACC__
+  if (count > 0 && readable >= PACKET_WIDTH) return packet_first(packet_load(at), count);
+#endif
+  return packet_load_part(at, count);
+}

@@ -167,6 +167,15 @@ TF_INLINE Packet packet_times_j(const Packet& a) {
 }
 TF_INLINE Packet packet_complex(const Packet& a, const Packet& b) { return a + packet_times_j(b); }
 
+// The first `count` samples, the rest zero, whatever was there.
+TF_INLINE Packet packet_first(const Packet& a, int count) {
+  float numbers[2 * PACKET_WIDTH];
+  for (int i = 0; i < 2 * PACKET_WIDTH; ++i) numbers[i] = static_cast<float>(i);
+  const float end = 2.f * static_cast<float>(count);
+  return trueflow::each([end](auto v, auto n) { return n < end ? v : decltype(v){}; }, a,
+                        trueflow::load<2 * PACKET_WIDTH>(numbers));
+}
+
 TF_INLINE RealPacket real_packet_zero() { return low_half(packet_zero()); }
 template <class T>
 TF_INLINE RealPacket real_packet_load(const T* at) {

@@ -146,10 +146,11 @@ class SubBandPhase:
         )  # fmt: skip
         launch = pixel_launch(device, shape[0] * shape[1])
         params, of_use = (self._params[0], self._no_mask) if mask is None else (self._params[1], mask)
-        self._split(*launch, params, self._taps, self._carrier, of_use, iq, *upper, *lower)
-        upper, lower = self._average(*upper), self._average(*lower)
         second = device.empty(shape, np.complex64)
-        self._second(*launch, second.size, *upper, *lower, second)
+        with device.together():
+            self._split(*launch, params, self._taps, self._carrier, of_use, iq, *upper, *lower)
+            upper, lower = self._average(*upper), self._average(*lower)
+            self._second(*launch, second.size, *upper, *lower, second)
         return second
 
 

@@ -77,7 +77,7 @@ def noise_coherence(
 
 
 class FlowMask:
-    """Where there is flow: gates on power, coherence and speed, cleaned by a majority vote.
+    """Where there is flow: gates on power, coherence and speed within the waves' reach, cleaned by a majority vote.
 
     Parameters
     ----------
@@ -91,6 +91,8 @@ class FlowMask:
         Of the voting window; 0 for no vote.
     fraction : float
         Of the window's pixels that must have passed.
+    reach : (n_z, n_x) bool, optional
+        Where a transmitted wave passes. Default: everywhere.
     """
 
     def __init__(
@@ -103,13 +105,17 @@ class FlowMask:
         velocity_fraction: float = 0.0,
         radius: int = 2,
         fraction: float = 0.5,
+        reach: NDArray[np.bool_] | None = None,
     ) -> None:
         if not 0 <= radius <= 100 or not 0 <= fraction < 1:
             raise ValueError(
                 f"flow mask radius {radius}, fraction {fraction}: expected radius 0 to 100, 0 <= fraction < 1"
             )
+        if reach is not None and reach.shape != shape:
+            raise ValueError(f"flow mask reach: shape {reach.shape}, expected {shape}")
         self._device, self._shape = device, shape
         n_pixels = shape[0] * shape[1]
+        self._reach = device.upload(np.ones(shape, np.bool_) if reach is None else np.ascontiguousarray(reach))
         self._n_strong = max(1, round(STRONG_FRACTION * n_pixels))
         self._gate_params = source("flow_mask").struct(
             "FlowGateParams",
@@ -135,13 +141,15 @@ class FlowMask:
         self._kernels["power_histogram"](*launch, n_pixels, r0, self._histogram)
         self._kernels["power_reference"]((1, 1, 1), (1, 1, 1), self._n_strong, self._histogram, self._reference)
         gate = self._device.empty(self._shape, np.bool_)
-        self._kernels["flow_gate"](*launch, self._gate_params, r0, phase_turns, coherence, self._reference, gate)
+        self._kernels["flow_gate"](
+            *launch, self._gate_params, r0, phase_turns, coherence, self._reference, self._reach, gate
+        )
         if self._majority_params["radius"] == 0:
             return gate
         count = self._device.empty(self._shape, np.uint8)
         mask = self._device.empty(self._shape, np.bool_)
         self._kernels["count_along_x"](*launch, self._majority_params, gate, count)
-        self._kernels["majority"](*launch, self._majority_params, count, mask)
+        self._kernels["majority"](*launch, self._majority_params, count, self._reach, mask)
         return mask
 
 
@@ -197,8 +205,10 @@ def flow_mask_reference(
     velocity_fraction: float = 0.0,
     radius: int = 2,
     fraction: float = 0.5,
+    reach: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """The specification of `FlowMask`."""
+    within = np.ones(r0.shape, np.bool_) if reach is None else reach
     n_strong = max(1, round(STRONG_FRACTION * r0.size))
     bins = np.where(r0 > 0, r0.view(np.int32) >> 20, 0)
     strongest = np.sort(bins.ravel())[::-1][n_strong - 1]
@@ -208,13 +218,14 @@ def flow_mask_reference(
         & (r0 >= np.float32(10 ** (power_db / 10)) * reference)
         & (coherence >= coherence_min)
         & (np.abs(phase_turns) >= velocity_fraction / 2)
+        & within
     )
     if radius == 0:
         return np.asarray(gate)
     window = np.ones((2 * radius + 1, 2 * radius + 1))
     votes = ndimage.convolve(gate.astype(float), window, mode="constant")
     voters = ndimage.convolve(np.ones(gate.shape), window, mode="constant")
-    return np.asarray(votes > fraction * voters)
+    return np.asarray((votes > fraction * voters) & within)
 
 
 def unfold_reference(

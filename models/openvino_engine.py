@@ -10,6 +10,7 @@ import numpy as np
 from trueflow.kernels.device import Device
 from trueflow.kernels.features import N_FEATURES
 from trueflow.kernels.fold_classes import N_CLASSES
+from trueflow.models.openvino_runtime import import_openvino
 from trueflow.models.weights import Network, NetworkError
 
 __all__ = ["OpenVinoEngine"]
@@ -51,7 +52,7 @@ class OpenVinoEngine:
         self, device: Device, network: Network, *, padded: tuple[int, int], n_threads: int | None = None
     ) -> None:
         try:
-            import openvino
+            openvino = import_openvino()
         except ImportError as error:
             raise NetworkError("inference engine 'openvino' needs OpenVINO: pip install openvino") from error
         self._device = device
@@ -81,8 +82,7 @@ class OpenVinoEngine:
 @lru_cache(maxsize=4)
 def _compiled(network: Network, padded: tuple[int, int], n_threads: int | None) -> Any:
     """The network for a size, kept: compiling takes a second, and each engine has its own request anyway."""
-    import openvino
-
+    openvino = import_openvino()
     settings = SETTINGS | ({} if n_threads is None else {"INFERENCE_NUM_THREADS": str(n_threads)})
     try:
         core = openvino.Core()

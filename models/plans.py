@@ -19,6 +19,7 @@ __all__ = ["PlanKey", "build_plan", "cache_folder", "keep_plan", "kept_plan", "l
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
+WRITABLE_BY_OTHERS = 0o022  # a plan is a program for the GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,16 @@ def kept_plan(key: PlanKey, folder: Path) -> bytes | None:
     path = folder / key.file_name
     try:
         with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid not in (os.geteuid(), 0) or status.st_mode & WRITABLE_BY_OTHERS:
+                _log.warning("the TensorRT plan %s is not used: others than you can write it", path)
+                return None
             head = json.loads(file.readline())
             plan = file.read()
     except FileNotFoundError:
         _log.info("no TensorRT plan of %s for %s yet", key.network, key.gpu)
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         _log.warning("the TensorRT plan %s cannot be read (%s)", path, error)
         return None
     there = head if isinstance(head, dict) else {}
@@ -88,7 +93,8 @@ def keep_plan(key: PlanKey, plan: bytes, folder: Path) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(json.dumps(key.head()).encode() + b"\n" + plan)
         part.replace(path)
     except OSError as error:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from trueflow.models.data import Frames, batches, cropped, padded
 from trueflow.models.metrics import FoldCounts, count
 from trueflow.models.network import build
+from trueflow.models.openvino_runtime import import_openvino
 
 __all__ = ["BEST", "EpochReport", "TrainSettings", "evaluate", "onnx_predictor", "predictor", "train"]
 
@@ -216,8 +217,7 @@ def predictor(model: Any) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
 
 def onnx_predictor(path: Path, n_threads: int = 1) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """The same by OpenVINO from an ONNX file."""
-    import openvino
-
+    openvino = import_openvino()
     # Processors with bfloat16 would otherwise round float32 to it.
     options = {"INFERENCE_NUM_THREADS": n_threads, "INFERENCE_PRECISION_HINT": "f32"}
     network = openvino.Core().compile_model(str(path), "CPU", options)

@@ -14,6 +14,8 @@ __all__ = [
     "FILES", "Network", "NetworkError", "available", "load_network", "load_shipped", "manifest", "weights_folder",
 ]  # fmt: skip
 
+LARGEST_BYTES = 1 << 28
+ELSEWHERE = b"\x0a\x08location"  # how ONNX begins to say in which file a tensor is
 MANIFEST = "weights.json"
 FILES = {"fp32": "unet.onnx", "fp16": "unet_fp16.onnx", "int8": "unet_int8.onnx"}  # by precision
 
@@ -65,7 +67,7 @@ def manifest(folder: Path | None = None) -> dict[str, Any]:
             f"the segmentation network is missing ({path}: {error.strerror}); reinstall trueflow, or name an ONNX file "
             "of your own in config [segment] network"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NetworkError(f"{path} is damaged ({error}); reinstall trueflow") from error
     if not isinstance(found, dict) or not isinstance(found.get("files"), dict):
         raise NetworkError(f"{path} is damaged (no table of files); reinstall trueflow")
@@ -115,14 +117,20 @@ def load_network(path: str | Path) -> Network:
     Raises
     ------
     NetworkError
-        It cannot be read.
+        It cannot be read, is larger than 256 MB, or has weights in other files, whose names it could choose.
     """
-    return _read(Path(path), "own")
+    network = _read(Path(path), "own")
+    if ELSEWHERE in network.onnx:
+        raise NetworkError(f"the network {path} keeps weights in other files; expected all of it in one file")
+    return network
 
 
 def _read(path: Path, precision: str) -> Network:
     try:
-        onnx = path.read_bytes()
+        with open(path, "rb") as file:
+            onnx = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise NetworkError(f"the network {path} cannot be read: {error.strerror}") from error
+    if len(onnx) > LARGEST_BYTES:
+        raise NetworkError(f"the network {path} is larger than {LARGEST_BYTES >> 20} MB")
     return Network(path.stem, precision, hashlib.sha256(onnx).hexdigest(), onnx)

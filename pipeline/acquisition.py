@@ -13,11 +13,24 @@ from numpy.typing import NDArray
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.probe import Probe
 
-__all__ = ["Acquisition", "DivergingWave", "PlaneWave", "SampleKind", "Transmit", "parse_stagger"]
+__all__ = ["BOUNDS", "Acquisition", "DivergingWave", "PlaneWave", "SampleKind", "Transmit", "parse_stagger"]
 
 SampleKind = Literal["rf", "iq", "beamformed"]
 
 LARGEST_STAGGER = 16
+# Wide enough for anything that images with ultrasound, narrow enough to catch a wrong unit.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "sampling_frequency_hz": (1e4, 1e9),
+    "center_frequency_hz": (1e4, 2e8),
+    "prf_hz": (1.0, 1e6),
+    "sound_speed_m_s": (300.0, 5000.0),
+    "rx_start_s": (-1e-2, 1e-2),
+    "demodulation_frequency_hz": (0.0, 2e8),
+    "n_samples": (1, 1 << 24),
+    "n_ensemble": (1, 1 << 16),
+    "n_receive_firings": (1, 64),
+    "slow_time_decimation": (1, 1 << 16),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +132,9 @@ class Acquisition:
     def __post_init__(self) -> None:
         if self.demodulation_frequency_hz is None:
             object.__setattr__(self, "demodulation_frequency_hz", self.center_frequency_hz)
-        bounds = {  # wide enough for anything that images with ultrasound, narrow enough to catch a wrong unit
-            "sampling_frequency_hz": (1e4, 1e9),
-            "center_frequency_hz": (1e4, 2e8),
-            "prf_hz": (1.0, 1e6),
-            "sound_speed_m_s": (300.0, 5000.0),
-            "rx_start_s": (-1e-2, 1e-2),
-            "demodulation_frequency_hz": (0.0, 2e8),
-            "n_samples": (1, 1 << 24),
-            "n_ensemble": (1, 1 << 16),
-            "n_receive_firings": (1, 64),
-            "slow_time_decimation": (1, 1 << 16),
-        }
-        for name, (low, high) in bounds.items():
+        for name, (low, high) in BOUNDS.items():
             value = getattr(self, name)
-            if not (np.isfinite(value) and low <= value <= high):
+            if not low <= value <= high:  # nor is NaN, or a whole number too large for a float
                 raise TrueflowError(
                     "out of range", where=f"acquisition.{name}", found=value, expected=f"{low} to {high}"
                 )

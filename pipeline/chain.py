@@ -19,7 +19,7 @@ from trueflow.pipeline.continuity import Continuity
 from trueflow.pipeline.dealias import Dealias, FlowPhase
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import BmodeFrame, ColorFrame, DopplerFrame, RfPacket, Segmentation, Stamp
-from trueflow.pipeline.geometry import make_grid
+from trueflow.pipeline.geometry import insonified, make_grid
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.segment import Segment, make_segment
 from trueflow.pipeline.stages import Beamform, Bmode, Doppler, EnterBeamformed, Persistence
@@ -121,6 +121,8 @@ class ColorFlow:
             mask=staggered_mask(c.mask, c.doppler, noise_filter) if staggered else c.mask,
             config=c.dealias,
             noise_filter=noise_filter,
+            # Nobody says how beamformed data was transmitted.
+            reach=insonified(a, self.grid) if c.mask.beam and a.sample_kind != "beamformed" else None,
         )
 
     def _plan_second_phase(self) -> SubBands | Stagger:

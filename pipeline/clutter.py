@@ -36,6 +36,9 @@ class EnsembleFilter(Protocol):
 
 # What `order` is where the config leaves it open.
 ORDERS = {"auto": 1, "polynomial": 1, "fir": 4, "iir": 2}
+# Of so few pulses a straight line leaves noise as coherent as blood: with four, 35 % of the folds shown in the femoral
+# scene at 2.5 v_N were wrong, and none with the mean taken out alone.
+FEW_PULSES = 5
 
 # Device, image shape, when the slow-time samples are taken (in any unit), settings.
 Builder = Callable[[Device, tuple[int, int], NDArray[np.float64], ClutterConfig], EnsembleFilter]
@@ -59,7 +62,7 @@ class _NoFilter:
 def _polynomial(
     device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig
 ) -> EnsembleFilter:
-    design = slow_time.polynomial_filter(len(times), order=_order(config), times=times)
+    design = slow_time.polynomial_filter(len(times), order=_order(config, len(times)), times=times)
     return MatrixFilter(device, design, shape=shape)
 
 
@@ -67,7 +70,10 @@ def _polynomial(
 def _fir(device: Device, shape: tuple[int, int], times: NDArray[np.float64], config: ClutterConfig) -> EnsembleFilter:
     _check_even(times, config)
     design = slow_time.fir_filter(
-        len(times), cutoff_fraction=config.cutoff_fraction, order=_order(config), keep_state=config.keep_state
+        len(times),
+        cutoff_fraction=config.cutoff_fraction,
+        order=_order(config, len(times)),
+        keep_state=config.keep_state,
     )
     return MatrixFilter(device, design, shape=shape)
 
@@ -78,7 +84,7 @@ def _iir(device: Device, shape: tuple[int, int], times: NDArray[np.float64], con
     design = slow_time.iir_filter(
         len(times),
         cutoff_fraction=config.cutoff_fraction,
-        order=_order(config),
+        order=_order(config, len(times)),
         initialization=config.initialization,
         keep_state=config.keep_state,
     )
@@ -106,7 +112,7 @@ class _AutoFilter:
         self._device, self._config = device, config
         self.chosen: ClutterConfig | None
         self._regression: EnsembleFilter | None = None
-        if _order(config) <= len(times) - 3:
+        if _order(config, len(times)) <= len(times) - 3:
             self._regression = CLUTTER_FILTERS["polynomial"](device, shape, times, config)
             self._gate = EchoGate(device, shape=shape, n_ensemble=len(times), step=1 if _are_even(times) else 2)
         self.replan()
@@ -139,8 +145,10 @@ class _AutoFilter:
         self.chosen = None if self._regression else replace(self._config, name="none")
 
 
-def _order(config: ClutterConfig) -> int:
-    return ORDERS[config.name] if config.order is None else config.order
+def _order(config: ClutterConfig, n_pulses: int) -> int:
+    if config.order is not None:
+        return config.order
+    return 0 if config.name in ("auto", "polynomial") and n_pulses <= FEW_PULSES else ORDERS[config.name]
 
 
 def _are_even(times: NDArray[np.float64]) -> bool:
@@ -208,12 +216,12 @@ class Clutter:
         """A matrix (n_out, n_ensemble) that does to white noise what the filter does; for SVD, that of a regression."""
         c, n = self.config, self._n_ensemble
         if c.name in ("fir", "iir"):
-            cutoff, order = c.cutoff_fraction, _order(c)
+            cutoff, order = c.cutoff_fraction, _order(c, n)
             if c.name == "fir":
                 design = slow_time.fir_filter(n, cutoff_fraction=cutoff, order=order, keep_state=c.keep_state)
                 return design.output[:, :n]
             return slow_time.iir_filter(n, cutoff_fraction=cutoff, order=order, initialization=c.initialization).output
-        order = {"none": -1, "svd": c.rank_low - 1}.get(c.name, _order(c) if c.name in ORDERS else -1)
+        order = {"none": -1, "svd": c.rank_low - 1}.get(c.name, _order(c, n) if c.name in ORDERS else -1)
         if not 0 <= order <= n - 3:
             return slow_time.identity(n).output
         return slow_time.polynomial_filter(n, order=order, times=self._times).output

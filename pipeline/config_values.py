@@ -1,15 +1,42 @@
-"""Values of the config as TOML has them, held against the types of the settings."""
+"""What the sections of the config share: ranges, and values as TOML has them, held against the settings' types."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import types
 import typing
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trueflow.pipeline.errors import TrueflowError, nearest
 
-__all__ = ["parse_section"]
+__all__ = ["Section", "bounded", "parse_section"]
 
+
+def bounded(default: Any, low: float, high: float) -> Any:
+    """A setting with a range: what lies outside is a slip of the unit or the keyboard."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table of the config; refuses numbers that are not finite or out of their range."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__.removesuffix("Config").lower()
+        for setting in dataclasses.fields(self):
+            value = getattr(self, setting.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            low, high = setting.metadata.get("range", (-math.inf, math.inf))
+            if not math.isfinite(value) or not low <= value <= high:
+                raise TrueflowError(
+                    "out of range",
+                    where=f"config [{name}] {setting.name}",
+                    found=value,
+                    expected=f"{low:g} to {high:g}",
+                )
 
 def parse_section(section: type[Any], table: dict[str, Any], *, where: str) -> Any:
     """A section from its table.

@@ -165,6 +165,7 @@ class Dealias:
         mask: MaskConfig,
         config: DealiasConfig,
         noise_filter: NDArray[np.float64] | None = None,
+        reach: NDArray[np.bool_] | None = None,
     ) -> None:
         shape = grid.shape
         nyquist_velocity_m_s = acquisition.nyquist_velocity_m_s(doppler.lag)
@@ -176,11 +177,12 @@ class Dealias:
             doppler=doppler,
             config=mask,
             noise_filter=noise_filter,
+            reach=reach,
         )
         self._dealiaser = DEALIASERS[config.name](device, shape, config)
         self._unfold = Unfold(device, shape=shape, nyquist_velocity_m_s=nyquist_velocity_m_s)
         self._memory = Memory(device, shape, config)
-        self._nyquist_velocity_m_s = nyquist_velocity_m_s
+        self._device, self._nyquist_velocity_m_s = device, nyquist_velocity_m_s
 
     @property
     def only_launches(self) -> bool:
@@ -197,8 +199,9 @@ class Dealias:
 
     def flow(self, doppler: DopplerFrame) -> FlowPhase:
         """Phase, wrapped velocity, coherence and flow mask of one Doppler frame."""
-        turns, wrapped, coherence = self._phase(doppler.r0, doppler.r1)
-        return FlowPhase(turns, wrapped, coherence, self._mask(doppler.r0, turns, coherence))
+        with self._device.together():
+            turns, wrapped, coherence = self._phase(doppler.r0, doppler.r1)
+            return FlowPhase(turns, wrapped, coherence, self._mask(doppler.r0, turns, coherence))
 
     def __call__(
         self, doppler: DopplerFrame, segmentation: Segmentation | None = None, *, flow: FlowPhase | None = None
@@ -208,9 +211,10 @@ class Dealias:
         turns, mask, wrapped = flow.phase_turns, flow.mask, flow.wrapped_velocity_m_s
         before = self._memory.recall(doppler)
         evidence = PhaseMap(turns, flow.coherence, mask, second=doppler.second, before_turns=before)
-        fold, confidence = self._dealiaser(evidence, segmentation)
-        velocity = self._unfold(wrapped, mask, fold)
-        self._memory.keep(doppler, turns, mask, fold)
+        with self._device.together():
+            fold, confidence = self._dealiaser(evidence, segmentation)
+            velocity = self._unfold(wrapped, mask, fold)
+            self._memory.keep(doppler, turns, mask, fold)
         return VelocityFrame(velocity, wrapped, fold, confidence, mask, doppler.nyquist_velocity_m_s, doppler.stamp)
 
     def reset(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["TrueflowError", "nearest"]
+__all__ = ["TrueflowError", "nearest", "printable"]
+
+LONGEST_MESSAGE = 2000
 
 
 class TrueflowError(Exception):
@@ -33,7 +35,16 @@ class TrueflowError(Exception):
             parts.append(f"expected {expected}")
         if advice:
             parts.append(advice)
-        super().__init__("; ".join(parts))
+        message = printable("; ".join(parts))
+        super().__init__(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} ...")
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may show it: files name things as they like, also with codes that terminals obey."""
+    if text.isprintable():
+        return text
+    shown = (c if c.isprintable() else " " if c.isspace() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

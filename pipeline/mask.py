@@ -20,8 +20,7 @@ __all__ = ["Mask", "least_coherence"]
 # independent looks.
 PIXELS_PER_LOOK = 4.0
 COHERENCE_WITHOUT_FILTER = 0.3
-# With four pulses noise is as coherent as blood: no gate parts them, and the blood is shown.
-MOST_COHERENCE = 0.75
+MOST_COHERENCE = 0.9  # of what is asked of a pixel, so that blood is shown where noise is as coherent as it can be
 
 
 class Mask:
@@ -37,6 +36,8 @@ class Mask:
     config : MaskConfig
     noise_filter : (n_out, n_ensemble) float64, optional
         Of the clutter stage.
+    reach : (n_z, n_x) bool, optional
+        Where a transmitted wave passes. Default: everywhere.
 
     Raises
     ------
@@ -53,6 +54,7 @@ class Mask:
         doppler: DopplerConfig,
         config: MaskConfig,
         noise_filter: NDArray[np.float64] | None = None,
+        reach: NDArray[np.bool_] | None = None,
     ) -> None:
         try:
             self._gate = FlowMask(
@@ -63,6 +65,7 @@ class Mask:
                 velocity_fraction=config.velocity_fraction,
                 radius=config.speck_radius,
                 fraction=config.speck_fraction,
+                reach=reach,
             )
         except ValueError as error:
             raise TrueflowError(str(error), where="config [mask]") from error

@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.errors import TrueflowError, printable
 
 __all__ = ["Probe", "ProbeKind"]
 
 ProbeKind = Literal["linear", "convex", "phased"]
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +76,7 @@ class Probe:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise TrueflowError("not positive", where=f"probe.{name}", found=value, expected="> 0")
+        object.__setattr__(self, "name", printable(self.name[:LONGEST_NAME]))
         positions.setflags(write=False)
         angles.setflags(write=False)
         object.__setattr__(self, "element_positions_m", positions)
@@ -93,7 +95,8 @@ class Probe:
         name: str = "unnamed",
     ) -> Probe:
         """A straight array along x (also what a phased array is)."""
-        x = (np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            x = (np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m
         return cls(
             np.column_stack([x, np.zeros_like(x), np.zeros_like(x)]),
             np.zeros(n_elements),
@@ -117,10 +120,11 @@ class Probe:
         name: str = "unnamed",
     ) -> Probe:
         """A curved array; `pitch_m` along the arc, the array's center (its deepest point) at the origin."""
-        angles = np.asarray((np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m / radius_m, np.float64)
-        positions = np.column_stack(
-            [radius_m * np.sin(angles), np.zeros(n_elements), radius_m * (np.cos(angles) - 1.0)]
-        )
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is refused below
+            angles = np.asarray((np.arange(n_elements) - (n_elements - 1) / 2) * pitch_m / radius_m, np.float64)
+            positions = np.column_stack(
+                [radius_m * np.sin(angles), np.zeros(n_elements), radius_m * (np.cos(angles) - 1.0)]
+            )
         return cls(positions, angles, "convex", center_frequency_hz, bandwidth_fraction, element_width_m, name)
 
     @classmethod

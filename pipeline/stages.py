@@ -25,6 +25,7 @@ __all__ = ["Beamform", "Bmode", "Doppler", "EnterBeamformed", "Persistence"]
 # bounds axial resolution, and a receive filter of 60 % costs a 15 % pulse only 6 dB of noise that DAS averages anyway.
 LEAST_BANDWIDTH_FRACTION = 0.6
 TAPERS = {"boxcar": 0.0, "hann": 1.0}
+SAMPLE_TYPES = {"rf": ("int16", "float32"), "iq": ("complex64",), "beamformed": ("complex64", "complex128")}
 
 
 class Beamform:
@@ -46,16 +47,18 @@ class Beamform:
 
     def __call__(self, packet: RfPacket) -> IqEnsemble:
         """Beamform one packet."""
-        if self._dtype is None or packet.samples.dtype != self._dtype:
-            self._plan(packet.samples.dtype)
-        samples = self._device.upload(self.uploaded(packet))
-        return IqEnsemble(self._das(self._demodulator(samples)), packet.stamp)
+        samples = self.uploaded(packet)
+        if self._dtype is None or samples.dtype != self._dtype:
+            self._plan(samples.dtype)
+        samples = self._device.upload(samples)
+        with self._device.together():
+            return IqEnsemble(self._das(self._demodulator(samples)), packet.stamp)
 
     def uploaded(self, packet: RfPacket) -> Any:
         """The array that a call uploads."""
         a = self._acquisition
         expected = (a.n_ensemble, a.n_transmits, a.probe.n_elements, a.n_samples)
-        _check(packet, expected, on_gpu=self._device.name == "cuda")
+        _check(packet, expected, SAMPLE_TYPES[a.sample_kind], on_gpu=self._device.name == "cuda")
         return packet.samples
 
     def _plan(self, dtype: np.dtype[Any]) -> None:
@@ -119,14 +122,22 @@ class EnterBeamformed:
 
     def uploaded(self, packet: RfPacket) -> Any:
         """The array that a call uploads: complex64 (n_z, n_x, n_ensemble)."""
-        _check(packet, (self._n_ensemble, *self._shape), on_gpu=False)
+        _check(packet, (self._n_ensemble, *self._shape), SAMPLE_TYPES["beamformed"], on_gpu=False)
         return np.ascontiguousarray(np.moveaxis(packet.samples, 0, -1), dtype=np.complex64)
 
 
-def _check(packet: RfPacket, expected: tuple[int, ...], *, on_gpu: bool) -> None:
+def _check(packet: RfPacket, expected: tuple[int, ...], types: tuple[str, ...], *, on_gpu: bool) -> None:
     where = f"packet {packet.stamp.index}"
     if packet.samples.shape != expected:
         raise TrueflowError("packet of another shape", where=where, found=packet.samples.shape, expected=expected)
+    if packet.samples.dtype not in [np.dtype(name) for name in types]:  # in this machine's order of bytes
+        raise TrueflowError(
+            "samples of another type",
+            where=where,
+            found=repr(packet.samples.dtype),
+            expected=" or ".join(types),
+            advice="samples.astype(...), or the acquisition's sample_kind",
+        )
     if is_on_gpu(packet.samples) and not on_gpu:
         raise TrueflowError(
             "samples on a GPU",
@@ -168,11 +179,12 @@ class Doppler:
             self._average = BoxAverage(device, shape=shape, size_z=config.average_z, size_x=config.average_x)
         except ValueError as error:
             raise TrueflowError(str(error), where="config [doppler]") from error
-        self._nyquist_velocity_m_s = nyquist_velocity_m_s
+        self._device, self._nyquist_velocity_m_s = device, nyquist_velocity_m_s
 
     def __call__(self, ensemble: IqEnsemble) -> DopplerFrame:
         """R0 and R1 of one filtered ensemble."""
-        r0, r1 = self._average(*self._autocorrelate(ensemble.iq))
+        with self._device.together():
+            r0, r1 = self._average(*self._autocorrelate(ensemble.iq))
         return DopplerFrame(r1, r0, self._nyquist_velocity_m_s, ensemble.stamp)
 
 

@@ -59,8 +59,10 @@ class _Heartbeat:
     help="See `trueflow simulate --list`. Options may follow: 'femoral?peak=3.5vN'.",
 )
 @click.option("--frames", type=click.IntRange(min=1), default=25, show_default=True, help="In one heartbeat.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--dealiaser", default="regions", show_default=True, metavar="NAME")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of scatterers and noise.")
+@click.option(
+    "--dealiaser", default="regions", show_default=True, metavar="NAME", help="regions, skimage or none."
+)
 @click.option(
     "-o",
     "--output",

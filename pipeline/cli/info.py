@@ -124,7 +124,10 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _transmit_text(transmits: list[dict[str, Any]], n_receive_firings: int) -> str:
-    if transmits[0]["kind"] == "plane":
+    kinds = {transmit["kind"] for transmit in transmits}
+    if len(kinds) > 1:
+        text = f"{len(transmits)} plane and diverging waves"
+    elif kinds == {"plane"}:
         angles = [f"{math.degrees(transmit['angle_rad']):.1f}" for transmit in transmits]
         if len(angles) > LISTED_ANGLES:
             angles = [*angles[:3], "...", angles[-1]]

@@ -59,7 +59,9 @@ class Options:
 @click.option("--fps", type=click.FloatRange(min=1, max=240), help="Of the movie. Default: real time, at most 60.")
 @click.option("--config", type=FILE, metavar="FILE.toml", help="Settings of the chain.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting; may be repeated.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes."
+)
 @click.option("--threads", type=COUNT, help="CPU threads. Default: all cores.")
 @click.option("--dealiaser", metavar="NAME", help="The same as --set dealias.name=NAME.")
 @click.option("--ensemble", type=COUNT, help="Pulses per frame. Default: what the recording suggests.")

@@ -24,7 +24,9 @@ FILE = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed is another draw of scatterers and noise.")
 @click.option("--peak", metavar="SPEED", help="Largest velocity: m/s, or as in 2.5vN.")
 @click.option("--snr", type=float, metavar="DB", help="Blood over noise after beamforming, per pulse.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON (SI units); no progress bar.")
 def simulate(
     scene: str | None,

@@ -52,7 +52,7 @@ SETS = {"train": 1, "validation": 2, "test": 3}  # each has seeds of its own
     help="small: what is shipped, within 90 minutes on two cores; full: six times the scenes; tiny: a trial run.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Of 100 batches of 8 frames.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of scenes and training.")
 @click.option("--resume", is_flag=True, help="Go on where the training in OUTPUT stopped.")
 def train(output: Path, data: Path | None, size: str, epochs: int | None, seed: int, resume: bool) -> None:
     """Simulate training frames, train the segmentation network on them, and export it.

@@ -53,9 +53,14 @@ class Options:
 @click.command()
 @click.argument("source", type=SOURCE, required=False)
 @click.option("--live", metavar="URL", help="Show a live scanner in place of SOURCE: ipc://PATH, tcp://HOST:PORT, ...")
-@click.option("--layout", type=click.Choice(list(LAYOUTS)), default="three-panels", show_default=True)
-@click.option("--size", type=COUNT, nargs=2, default=(1600, 900), show_default=True, metavar="WIDTH HEIGHT")
-@click.option("--full-screen", is_flag=True)
+@click.option(
+    "--layout", type=click.Choice(list(LAYOUTS)), default="three-panels", show_default=True, help="To begin with."
+)
+@click.option(
+    "--size", type=COUNT, nargs=2, default=(1600, 900), show_default=True, metavar="WIDTH HEIGHT",
+    help="Of the window or picture, in pixels.",
+)  # fmt: skip
+@click.option("--full-screen", is_flag=True, help="Begin with the whole screen.")
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="For screenshots and movies."
 )
@@ -71,7 +76,9 @@ class Options:
 @click.option("--json", "as_json", is_flag=True, help="Live and headless: the report as JSON (SI units).")
 @click.option("--config", type=FILE, metavar="FILE.toml", help="Settings of the chain.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting; may be repeated.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes."
+)
 @click.option("--threads", type=COUNT, help="CPU threads. Default: all cores.")
 @click.option("--dealiaser", metavar="NAME", help="The same as --set dealias.name=NAME.")
 @click.option("--ensemble", type=COUNT, help="Pulses per frame. Default: what the recording suggests.")

@@ -31,25 +31,18 @@ arrus://SESSION.prototxt?sequence.prf_hz=4e3&device.voltage_v=5 overrides single
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from trueflow.pipeline.config import Section, bounded
-from trueflow.pipeline.config_values import parse_section
+from trueflow.pipeline.config_values import Section, bounded, parse_section
 from trueflow.pipeline.errors import TrueflowError, nearest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from trueflow.pipeline.toml_text import read_toml, toml_value
 
 __all__ = ["ArrusConfig", "DemodulationConfig", "DeviceConfig", "SequenceConfig"]
 
 SCHEME = "arrus://"
-LARGEST_TEXT_BYTES = 1 << 20
 MOST_FIRINGS = 4096
 N_SAMPLES_STEP = 64  # us4OEM takes samples in such pieces
 LISTS = {"sequence": "angles_rad", "demodulation": "fir_coefficients"}
@@ -135,7 +128,10 @@ class ArrusConfig:
                 expected="arrus:// and the path of ARRUS' us4r.prototxt",
             )
         path = session.with_suffix(".toml")
-        tables = _read(path)
+        tables = read_toml(
+            path, what="the sequence is not described",
+            expected="a .toml beside the .prototxt with [sequence] and [device]",
+        )
         for item in filter(None, overrides.split("&")):
             _override(tables, unquote(item), url)
         return _parse(tables, session, where=str(path))
@@ -146,32 +142,12 @@ class ArrusConfig:
         return len(self.angles_rad) * self.sequence.n_repeats
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            text = file.read(LARGEST_TEXT_BYTES + 1)
-    except OSError as error:
-        raise TrueflowError(
-            "the sequence is not described", where=str(path), found=error.strerror,
-            expected="a .toml beside the .prototxt with [sequence] and [device]",
-        ) from error
-    try:
-        if len(text) > LARGEST_TEXT_BYTES:
-            raise TrueflowError("too large", where=str(path), expected=f"<= {LARGEST_TEXT_BYTES} bytes of TOML")
-        return tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TrueflowError("not TOML", where=str(path), found=str(error)[:200]) from error
-
-
 def _override(tables: dict[str, Any], item: str, url: str) -> None:
     key, equals, text = item.partition("=")
     section, dot, name = key.partition(".")
     if not equals or not dot or not isinstance(tables.setdefault(section, {}), dict):
         raise TrueflowError("not a setting", where=url, found=repr(item), expected="section.key=value")
-    try:
-        tables[section][name] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        tables[section][name] = text
+    tables[section][name] = toml_value(text, where=f"{url} {key}")
 
 
 def _parse(tables: dict[str, Any], session: Path, *, where: str) -> ArrusConfig:

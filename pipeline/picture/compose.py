@@ -113,11 +113,15 @@ class Compositor:
             False for B-mode alone.
         """
         velocity, raster = frame.velocity, self.raster
-        pixels = np.repeat(self._gray(frame)[:, None], 3, axis=1)
+        gray = self._gray(frame)
+        pixels = np.empty((gray.size, 3), np.uint8)
+        pixels[:] = gray[:, None]
         if color:
             values = velocity.wrapped_velocity_m_s if wrapped else velocity.velocity_m_s
             flow, values = raster.velocity(values, velocity.mask, nyquist_velocity_m_s=velocity.nyquist_velocity_m_s)
             pixels[flow] = self._colors[self.scale.entries(values)]
+        if raster.inside.all():
+            return pixels.reshape(*raster.shape, 3)
         image = np.zeros((*raster.shape, 3), dtype=np.uint8)
         image[raster.inside] = pixels
         return image

@@ -93,9 +93,11 @@ class Raster:
         """
         values, flow = np.ascontiguousarray(velocity_m_s).reshape(-1), np.ascontiguousarray(mask).reshape(-1)
         shown = np.flatnonzero(self.smooth(flow.astype(np.float32)) >= 0.5)
-        indices, weights = self._index[:, shown], self._weight[:, shown]
-        neighbors = np.where(flow, values, np.float32(0))[indices]
-        weights *= flow[indices]
-        nearest_m_s = np.take_along_axis(neighbors, weights.argmax(axis=0)[None], axis=0)
+        indices, weights = self._index.take(shown, axis=1), self._weight.take(shown, axis=1)
+        neighbors, heard = np.where(flow, values, np.float32(0))[indices], flow[indices]
+        nearest_m_s = neighbors[-1]
+        for neighbor, has_say in zip(neighbors[-2::-1], heard[-2::-1], strict=True):  # the heaviest one comes first
+            nearest_m_s = np.where(has_say, neighbor, nearest_m_s)
+        weights *= heard
         weights *= np.abs(neighbors - nearest_m_s) <= nyquist_velocity_m_s
         return shown, (weights * neighbors).sum(axis=0) / weights.sum(axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,23 +57,13 @@ class Beams:
         return (out_x + back_x) / 2 + nothing, (out_z + back_z) / 2 + nothing
 
     def _receive(self, x_m: Array, z_m: Array) -> tuple[Array, Array]:
-        probe, wavelength_m = self._acquisition.probe, self._acquisition.wavelength_m
-        width = (probe.element_width_m or 0.0) / wavelength_m
-        total, total_x, total_z = (np.zeros(np.shape(x_m)) for _ in range(3))
-        for (x_e, _, z_e), angle in zip(probe.element_positions_m, probe.element_angles_rad, strict=True):
-            dx, dz = x_m - x_e, z_m - z_e
-            depth = dx * np.sin(angle) + dz * np.cos(angle)
-            lateral = dx * np.cos(angle) - dz * np.sin(angle)
-            distance = np.maximum(np.hypot(dx, dz), 1e-6)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                weight = np.where(depth > 0, self._window.weights(lateral / depth), 0.0)
-            weight = weight * depth / distance * np.sinc(width * lateral / distance)
-            weight = weight**2 / distance
-            total += weight
-            total_x -= weight * dx / distance
-            total_z -= weight * dz / distance
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return total_x / total, total_z / total
+        probe = self._acquisition.probe
+        elements = np.column_stack([probe.element_positions_m, probe.element_angles_rad])
+        width = (probe.element_width_m or 0.0) / self._acquisition.wavelength_m
+        places = np.stack(np.broadcast_arrays(np.asarray(x_m, np.float64), z_m))
+        flat = _directions_back(elements.tobytes(), width, self._window, places.tobytes())
+        back_x, back_z = flat.reshape(places.shape)
+        return back_x.copy(), back_z.copy()
 
     def _in_beam(self, transmit: Transmit, x_m: Array, z_m: Array) -> NDArray[np.bool_]:
         """Whether a position lies between the rays through the ends of the array."""
@@ -85,6 +77,43 @@ class Beams:
         first, last = np.arctan2(ends[:, 0] - x, ends[:, 2] - z)
         turned = np.arctan2(x_m - x, z_m - z)
         return np.asarray((turned >= first) & (turned <= last))
+
+
+@lru_cache(maxsize=16)
+def _directions_back(elements: bytes, width: float, window: ReceiveWindow, places: bytes) -> Array:
+    """Mean directions of receive at places; kept, as simulations of one probe and view ask for the same ones.
+
+    Parameters
+    ----------
+    elements : bytes
+        (n_elements, 4) float64: positions, and angles of the normals.
+    width : float
+        Of an element, in wavelengths.
+    window : ReceiveWindow
+    places : bytes
+        (2, n) float64: x, z.
+
+    Returns
+    -------
+    (2, n) float64
+        x, z.
+    """
+    x_m, z_m = np.frombuffer(places).reshape(2, -1)
+    total, total_x, total_z = (np.zeros(x_m.shape) for _ in range(3))
+    for x_e, _, z_e, angle in np.frombuffer(elements).reshape(-1, 4):
+        dx, dz = x_m - x_e, z_m - z_e
+        depth = dx * np.sin(angle) + dz * np.cos(angle)
+        lateral = dx * np.cos(angle) - dz * np.sin(angle)
+        distance = np.maximum(np.hypot(dx, dz), 1e-6)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = np.where(depth > 0, window.weights(lateral / depth), 0.0)
+        weight = weight * depth / distance * np.sinc(width * lateral / distance)
+        weight = weight**2 / distance
+        total += weight
+        total_x -= weight * dx / distance
+        total_z -= weight * dz / distance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([total_x / total, total_z / total])
 
 
 def _propagation(transmit: Transmit, x_m: Array, z_m: Array) -> tuple[Array, Array]:

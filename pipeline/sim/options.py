@@ -19,6 +19,7 @@ from trueflow.pipeline.sim.waveforms import WaveformName
 
 __all__ = ["Options", "parse_url"]
 
+MOST_ANGLES = 128
 LONGEST_DUTY = 0.9  # of the time between bursts that one may take: blood is sown anew, which must not look continuous
 
 
@@ -97,8 +98,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise TrueflowError("out of range", where=name, found=value, expected=f"{low} to {high}")
-        if not self.angle or max(map(abs, self.angle)) > 45:
-            raise TrueflowError("out of range", where="angle", found=self.angle, expected="degrees within +-45")
+        if not 1 <= len(self.angle) <= MOST_ANGLES or max(map(abs, self.angle)) > 45:
+            raise TrueflowError(
+                "out of range", where="angle", found=self.angle, expected=f"up to {MOST_ANGLES} within +-45 degrees"
+            )
         if self.peak is not None:
             speed_m_s(self.peak, 1.0)
         if self.mode == "fast" and (self.probe != "linear" or len(self.angle) > 1):

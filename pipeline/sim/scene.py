@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,14 +13,11 @@ import tomli_w
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sim.tables import from_table, to_table
 from trueflow.pipeline.sim.vessels import Point, Vessel, within
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from trueflow.pipeline.toml_text import parse_toml, read_toml
 
 __all__ = ["Dropout", "Scene", "Tissue", "speed_m_s"]
 
+MOST_VESSELS, MOST_DROPOUTS = 16, 64  # a vessel's flow takes a second
 _IN_NYQUIST = re.compile(r"\s*([-+0-9.eE]+)\s*v_?n\s*", re.IGNORECASE)
 
 
@@ -116,8 +112,12 @@ class Scene:
     dropouts: tuple[Dropout, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.vessels:
-            raise TrueflowError("no vessels", where=f"scene {self.name}", expected="at least one")
+        if not 1 <= len(self.vessels) <= MOST_VESSELS or len(self.dropouts) > MOST_DROPOUTS:
+            raise TrueflowError(
+                "no vessels, or too many", where=f"scene {self.name[:40]}",
+                found=f"{len(self.vessels)} vessels, {len(self.dropouts)} dropouts",
+                expected=f"1 to {MOST_VESSELS} vessels, up to {MOST_DROPOUTS} dropouts",
+            )
         within("scene", cycle_s=(self.cycle_s, 0.05, 10))
         speed_m_s(self.peak, 1.0)
 
@@ -128,18 +128,9 @@ class Scene:
     @classmethod
     def from_toml(cls, text: str, *, where: str = "scene") -> Scene:
         """A scene from TOML; see `to_toml` of a named one for an example."""
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise TrueflowError("not TOML", where=where, found=str(error)) from error
-        return from_table(cls, table, where=where)
+        return from_table(cls, parse_toml(text, where=where), where=where)
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
         """A scene from a TOML file."""
-        try:
-            text = Path(path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            found = getattr(error, "strerror", None) or "not UTF-8"
-            raise TrueflowError("cannot be read", where=str(path), found=found) from error
-        return cls.from_toml(text, where=str(path))
+        return from_table(cls, read_toml(path), where=str(path))

@@ -18,6 +18,7 @@ from trueflow.pipeline.sim.waveforms import WaveformName
 __all__ = ["Bifurcation", "Bulb", "Chamber", "Disk", "Flow", "Point", "Stenosis", "Tube", "Vessel", "within"]
 
 Point = tuple[float, float]  # x, z (m)
+MOST_POINTS = 256
 
 
 def within(owner: str, **limits: tuple[float, float, float]) -> None:
@@ -225,6 +226,8 @@ Vessel = Tube | Bifurcation | Chamber | Disk
 
 
 def _check_path(owner: str, points_m: tuple[Point, ...], radius_m: float | tuple[float, ...]) -> None:
+    if len(points_m) > MOST_POINTS:
+        raise TrueflowError("too many points", where=owner, found=len(points_m), expected=f"<= {MOST_POINTS}")
     if len(points_m) < 2 or (np.hypot(*np.diff(points_m, axis=0).T) < 1e-6).any():
         raise TrueflowError("not a path", where=f"{owner} points", found=points_m, expected="two or more points apart")
     radii = radius_m if isinstance(radius_m, tuple) else (radius_m,)

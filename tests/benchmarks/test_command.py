@@ -83,12 +83,12 @@ def test_das_compares_with_what_is_installed_and_names_the_rest(tmp_path, monkey
 
 
 def test_doppler_compares_both_jobs(tmp_path, monkeypatch):
-    for name in ("pymust", "ustb", "ultraspy"):
+    for name in ("pymust", "ustb", "ultraspy", "zea.doppler"):
         monkeypatch.setitem(sys.modules, name, None)
     output, document = run(tmp_path, "doppler", "--pixels", "24", "--threads", "1")
     check(document, "doppler")
     assert [r["job"] for r in document["results"]] == ["velocity", "clutter"]
-    assert {s["name"] for s in document["skipped"]} == {"PyMUST", "ustb", "ultraspy"}
+    assert {s["name"] for s in document["skipped"]} == {"PyMUST", "ustb", "ultraspy", "zea"}
     assert "PyMUST: not installed" in output
 
 

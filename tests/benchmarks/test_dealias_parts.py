@@ -137,8 +137,7 @@ def test_the_previous_frame_replaces_what_is_switched_off(tmp_path):
 
 
 def test_a_second_interval_settles_what_nothing_else_does():
-    device = get_device("cpu", n_threads=2)
-    found = run_stagger(device=device, families=["cropped"], peaks=[1.7], seeds=[1])
+    found = run_stagger(families=["cropped"], peaks=[1.7], seeds=[1])
     wrong = {r.setting: r.tally.wrong_fold_rate for r in found}
     assert set(wrong) == set(STAGGER_SETTINGS)
     assert wrong.pop("no second phase") > 0.9

@@ -76,6 +76,40 @@ def test_flow_mask_matches_the_reference(device, rng, radius):
     assert 0.05 < ours.mean() < 0.95
 
 
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_within_a_reach_the_flow_mask_matches_the_reference_and_beyond_it_is_empty(device, rng, radius):
+    r0 = rng.lognormal(0, 2, SHAPE).astype(np.float32)
+    phase = rng.uniform(-0.5, 0.5, SHAPE).astype(np.float32)
+    coherence = rng.random(SHAPE, dtype=np.float32)
+    rows, columns = np.indices(SHAPE)
+    reach = columns > 4 + 0.3 * rows
+    reach[20, 20] = False  # the vote alone would let it in
+    settings = {"power_db": -25.0, "radius": radius, "fraction": 0.5, "reach": reach}
+    ours = FlowMask(device, shape=SHAPE, coherence=0.25, **settings)(*map(device.upload, (r0, phase, coherence)))
+    np.testing.assert_array_equal(ours, flow_mask_reference(r0, phase, coherence, coherence_min=0.25, **settings))
+    assert not ours[~reach].any()
+    assert 0.05 < ours[reach].mean() < 0.95
+
+
+@pytest.mark.parametrize("radius", [0, 2])
+def test_a_reach_of_every_pixel_changes_nothing(device, rng, radius):
+    r0, coherence = rng.lognormal(0, 2, SHAPE).astype(np.float32), rng.random(SHAPE, dtype=np.float32)
+    phase = rng.uniform(-0.5, 0.5, SHAPE).astype(np.float32)
+    masks = [
+        FlowMask(device, shape=SHAPE, power_db=-25, coherence=0.25, radius=radius, reach=reach)(
+            *map(device.upload, (r0, phase, coherence))
+        )
+        for reach in (None, np.ones(SHAPE, bool))
+    ]
+    np.testing.assert_array_equal(*masks)
+    assert masks[0].any()
+
+
+def test_a_reach_of_another_shape_is_refused(device):
+    with pytest.raises(ValueError, match="reach"):
+        FlowMask(device, shape=SHAPE, power_db=-20, coherence=0.5, reach=np.ones((3, 4), bool))
+
+
 def test_the_vote_takes_specks_out_and_closes_pinholes(device):
     r0 = np.full(SHAPE, 1e-9, np.float32)
     r0[10:30, 10:30] = 1.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,28 @@ def test_tensorrt_rtx_says_what_it_does_not_take():
         build_plan(trt, Network("noise", "own", "0", b"no network"), PADDED, targets=["SM86"])
     with pytest.raises(NetworkError, match="expected one input"):
         build_plan(trt, Network("other", "own", "0", tiny_network(n_outputs=5)), PADDED, targets=["SM86"])
+
+
+def test_a_plan_that_others_can_write_is_not_used(tmp_path, caplog):
+    """It is a program for the GPU."""
+    engine(FakeTensorRt(), tmp_path)
+    (plan,) = tmp_path.iterdir()
+    assert plan.stat().st_mode & 0o777 == 0o600
+    plan.chmod(0o662)
+    trt = FakeTensorRt()
+    engine(trt, tmp_path)
+    assert built(trt) == 1
+    assert "is not used: others than you can write it" in caplog.text
+    assert plan.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_plan_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "cache").mkdir()
+    engine(FakeTensorRt(), tmp_path / "cache")
+    (plan,) = (tmp_path / "cache").iterdir()
+    plan.unlink()
+    part = plan.with_suffix(f".{os.getpid()}.part")
+    part.symlink_to(tmp_path / "elsewhere")
+    engine(FakeTensorRt(), tmp_path / "cache")
+    assert not (tmp_path / "elsewhere").exists()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [plan.name]

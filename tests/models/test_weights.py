@@ -81,3 +81,30 @@ def test_the_shipped_networks_are_whole_and_small():
         load_shipped((precision,))
     assert {"fp32", "int8"} <= set(available())
     assert sum(path.stat().st_size for path in weights_folder().iterdir()) <= 5e6
+
+
+def test_deep_or_damaged_lists_are_one_error(folder):
+    for text in ("[" * 100_000, "{", "[]"):
+        (folder / MANIFEST).write_text(text)
+        with pytest.raises(NetworkError, match="is damaged"):
+            manifest(folder)
+
+
+def test_a_network_names_no_other_files(tmp_path):
+    """Runtimes would read them, wherever they are."""
+    helper = pytest.importorskip("onnx").helper
+    tensor = helper.make_tensor("w", 1, (2,), [1.0, 2.0])
+    graph = helper.make_graph([], "g", [], [], [tensor])
+    (tmp_path / "own.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    assert load_network(tmp_path / "own.onnx").precision == "own"
+    graph.initializer[0].data_location = 1
+    entry = graph.initializer[0].external_data.add()
+    entry.key, entry.value = "location", "../../elsewhere"
+    (tmp_path / "own.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(NetworkError, match=r"own.onnx keeps weights in other files"):
+        load_network(tmp_path / "own.onnx")
+
+
+def test_a_network_without_end_is_not_read_to_it():
+    with pytest.raises(NetworkError, match="/dev/zero is larger than 256 MB"):
+        load_network("/dev/zero")

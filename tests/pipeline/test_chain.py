@@ -11,6 +11,8 @@ from echoes import moving_points
 from trueflow.pipeline import ColorFlow, Config, ImageGrid, PlaneWave, RfPacket, Stamp, TrueflowError
 from trueflow.pipeline.clutter import CLUTTER_FILTERS
 from trueflow.pipeline.dealias import DEALIASERS
+from trueflow.pipeline.geometry import insonified
+from trueflow.pipeline.sim.recording import SimRecording
 
 PLAIN = Config().override(["clutter.name=none"])
 
@@ -53,6 +55,59 @@ def test_compounded_transmits_share_the_slow_time_rate(acquisition):
     frame = ColorFlow(compound, PLAIN)(RfPacket(moving_points(compound, truth), Stamp(0)))
     got = np.median(frame.velocity.velocity_m_s[frame.velocity.mask])
     assert got == pytest.approx(truth, abs=0.05 * compound.nyquist_velocity_m_s())
+
+
+def both_masks(acquisition, packet, base=PLAIN):
+    """The flow mask without and with the beam's reach."""
+    frames = [ColorFlow(acquisition, base.override([f"mask.beam={beam}"]))(packet) for beam in ("false", "true")]
+    return [frame.velocity.mask for frame in frames]
+
+
+def test_there_is_no_color_where_no_wave_passes():
+    """A vessel larger than the image, by a wave at 20 degrees: without the reach side lobes are colored."""
+    recording = SimRecording.from_url("sim://cropped?peak=0.8vN&pulses=8&frames=1&angle=20")
+    acquisition = recording.acquisition
+    flow = ColorFlow(acquisition)
+    packet = RfPacket(recording.read(0, 8), Stamp(0))
+    reached = insonified(acquisition, flow.grid)
+    everywhere, within = both_masks(acquisition, packet, Config())
+    np.testing.assert_array_equal(flow(packet).velocity.mask, within)
+    assert everywhere[~reached].mean() > 0.2
+    assert not within[~reached].any()
+    # Only the vote's window beside the edge sees a difference.
+    assert not within[~everywhere].any()
+    assert within[reached].sum() > 0.99 * everywhere[reached].sum()
+    inner = reached & (np.cumsum(reached, axis=1) > 3) & (np.cumsum(reached[:, ::-1], axis=1)[:, ::-1] > 3)
+    inner[2:-2] &= reached[4:] & reached[:-4]
+    np.testing.assert_array_equal(within[inner], everywhere[inner])
+
+
+@pytest.mark.parametrize("sample_kind", ["rf", "beamformed"])
+def test_the_reach_changes_nothing_straight_ahead_or_where_the_waves_are_not_known(acquisition, sample_kind):
+    steered = acquisition if sample_kind == "rf" else replace(acquisition, transmits=(PlaneWave(0.6),))
+    samples, grid = moving_points(acquisition, 0.1), None
+    if sample_kind == "beamformed":
+        grid = ImageGrid.cartesian(np.linspace(-5e-3, 5e-3, 40), np.linspace(5e-3, 15e-3, 50))
+        samples = np.exp(0.8j * np.arange(8))[:, None, None] * np.ones((8, *grid.shape)).astype(np.complex64)
+    base = replace(steered, sample_kind=sample_kind)
+    masks = [
+        ColorFlow(base, PLAIN.override([f"mask.beam={beam}"]), grid=grid)(RfPacket(samples, Stamp(0))).velocity.mask
+        for beam in ("false", "true")
+    ]
+    np.testing.assert_array_equal(*masks)
+    assert masks[0].any()
+
+
+def test_two_angles_together_color_what_either_reaches(acquisition):
+    waves = PlaneWave(-0.3), PlaneWave(0.3)
+    compound = replace(acquisition, transmits=waves)
+    packet = RfPacket(moving_points(compound, 0.3 * compound.nyquist_velocity_m_s()), Stamp(0))
+    everywhere, within = both_masks(compound, packet)
+    reached = [insonified(replace(acquisition, transmits=(wave,)), ColorFlow(compound).grid) for wave in waves]
+    assert not (reached[0] & reached[1]).all()
+    assert within[reached[0] & ~reached[1]].any()
+    assert within[reached[1] & ~reached[0]].any()
+    np.testing.assert_array_equal(within, everywhere)
 
 
 @pytest.mark.parametrize("name", list(DEALIASERS))
@@ -185,6 +240,15 @@ def test_a_packet_of_another_shape_is_refused(acquisition):
     flow = ColorFlow(acquisition, PLAIN)
     with pytest.raises(TrueflowError, match=r"found \(8, 1, 31, 400\); expected \(8, 1, 32, 400\)"):
         flow(RfPacket(np.zeros((8, 1, 31, 400), np.int16), Stamp(0)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("rf", ">i2"), ("rf", "uint16"), ("rf", "complex64"), ("iq", "float32"), ("iq", "complex128")]
+)
+def test_a_packet_of_another_type_is_refused(acquisition, kind, dtype):
+    flow = ColorFlow(replace(acquisition, sample_kind=kind), PLAIN)
+    with pytest.raises(TrueflowError, match=r"samples of another type; found dtype.*; expected .*; samples.astype"):
+        flow(RfPacket(np.zeros((8, 1, 32, 400), dtype), Stamp(0)))
 
 
 def test_an_unknown_device_is_refused(acquisition):

@@ -95,6 +95,27 @@ def test_a_line_has_no_islands(shape):
     assert mask(ones, 0.2 * ones, ones).all()
 
 
+def test_islands_are_counted_within_the_reach():
+    """Of 8 x 8 pixels, 64 of a quarter of a wavelength, a reach leaves half: too few."""
+    grid, ones = square(50), np.ones((50, 50), np.float32)
+    r0 = np.full(grid.shape, 1e-9, np.float32)
+    r0[2:10, 2:10] = r0[2:10, 20:28] = 1.0
+    reach = np.ones(grid.shape, bool)
+    reach[:, :6] = False
+    config = MaskConfig(**OPEN, least_area_wavelengths2=4)
+    mask = Mask(
+        get_device("cpu", n_threads=1),
+        grid,
+        wavelength_m=WAVELENGTH_M,
+        doppler=DopplerConfig(),
+        config=config,
+        reach=reach,
+    )
+    flow = mask(r0, 0.2 * ones, ones)
+    assert flow[2:10, 20:28].all()
+    assert not flow[:, :20].any()
+
+
 def test_the_coherence_gate_is_as_given_or_what_noise_hardly_reaches():
     def gate(n, **config):
         matrix = slow_time.polynomial_filter(n, order=1).output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,43 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_devices_and_folders_are_not_replaced(target: str) -> None:
     with pytest.raises(TrueflowError, match="not a regular file"), Outputs() as outputs:
         outputs.add(target)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a file", "nothing"])
+def test_a_link_in_the_place_of_an_output_is_replaced_and_not_followed(tmp_path: Path, there: bool) -> None:
+    elsewhere, target = tmp_path / "elsewhere", tmp_path / "result.h5"
+    if there:
+        elsewhere.write_text("not ours")
+    target.symlink_to(elsewhere)
+    with Outputs() as outputs:
+        outputs.add(target).write_text("whole")
+    assert not target.is_symlink()
+    assert target.read_text() == "whole"
+    assert elsewhere.exists() == there
+    assert not there or elsewhere.read_text() == "not ours"
+
+
+def test_a_link_to_a_folder_or_a_pipe_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.h5").symlink_to(tmp_path / "folder")
+    os.mkfifo(tmp_path / "pipe.h5")
+    for name in ("link.h5", "pipe.h5"):
+        with pytest.raises(TrueflowError, match="not a regular file"), Outputs() as outputs:
+            outputs.add(tmp_path / name)
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_temporary_name_that_is_taken_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who could guess it might have put a link there."""
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setattr("secrets.token_hex", lambda n: "00" * n)
+    (tmp_path / ".result.00000000.part.h5").symlink_to(elsewhere)
+    with pytest.raises(TrueflowError, match="cannot be written; found File exists"), Outputs() as outputs:
+        outputs.add(tmp_path / "result.h5")
+    assert not elsewhere.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrueflowError, match="cannot be written; found Not a directory"), Outputs() as outputs:
+        outputs.add(tmp_path / "file" / "result.h5")

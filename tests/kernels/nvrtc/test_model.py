@@ -10,7 +10,7 @@ from .model import GPUS, Case, Gpu, Launch, Prediction, femoral, predict, straig
 from .page import PAGE, table
 from .sass import Code, Loop, parse
 
-NOT_OF_THE_CHAIN = ("remap", "scatter", "splat")
+NOT_OF_THE_CHAIN = ("probe", "remap", "scatter", "splat")
 
 LISTING = """\
 \t.headerflags\t@"EF_CUDA_SM75"
