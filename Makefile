@@ -9,10 +9,15 @@ PYTHON ?= python3
 PYTEST ?=
 BENCH ?=
 DEMO ?=
+FUZZ ?=
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq
+# Versions that were tested together, where there is a list of them for this Python and this kind of machine.
+LOCK := requirements/$(shell $(PYTHON) -c 'import platform as p, sys; print(p.python_implementation().lower(), \
+  "%d.%d" % sys.version_info[:2], sys.platform, p.machine(), sep="-")' 2>/dev/null).txt
+LOCKED := $(wildcard $(LOCK))
+PIP := $(BIN)/python -m pip install -qq $(addprefix -c ,$(LOCKED))
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 # An environment outlives neither its place nor its Python: both are part of the name of the file that says it is there.
@@ -54,9 +59,25 @@ sanitize: environment $(SANITIZED_LIBRARY) ## run the kernels' tests with the ad
 	tests/sanitized.sh $(SANITIZED_LIBRARY) $(BIN)/python -m pytest tests/kernels -v --capture=sys \
 	  -p tests.kernels.exact_arrays --ignore=tests/kernels/nvrtc --ignore=tests/kernels/test_sanitizers.py $(PYTEST)
 
+.PHONY: docs
+docs: environment ## write docs/cli.md and docs/configuration.md anew from the code
+	$(BIN)/python -m trueflow.pipeline.cli.reference docs
+
+.PHONY: pictures
+pictures: environment ## draw the pictures of docs/dealiasing.md anew: look at them
+	$(BIN)/python -m trueflow.benchmarks.evidence_pictures docs/pictures
+
 .PHONY: screenshots
 screenshots: environment ## make the viewer's reference pictures and those of docs/viewer.md anew: look at them
 	TRUEFLOW_SCREENSHOTS=write $(BIN)/python -m pytest tests/viewer/test_screenshots.py tests/viewer/test_page.py
+
+.PHONY: fuzz
+fuzz: environment ## fuzz the readers, keep what breaks them; FUZZ="--seconds 600 --target zea" passes options on
+	nice -n 15 $(BIN)/python -m tests.fuzz $(FUZZ)
+
+.PHONY: lock
+lock: environment ## write the newest versions that fit together into requirements/, for this Python and machine
+	$(BIN)/python tests/lock.py $(LOCK)
 
 .PHONY: emulate
 emulate: environment ## run the kernels' tests on the GPU's text and launches, thread by thread on the CPU
@@ -87,11 +108,13 @@ nvrtc-table: environment ## measure the GPU kernels' registers anew, into tests/
 	$(BIN)/python -m tests.kernels.nvrtc.resources
 
 .PHONY: bench
-bench: environment ## time the chain, and Doppler and delay-and-sum beside others'; BENCH="--threads 1" passes options on
-	$(PIP) --no-build-isolation -e '.[bench]'
-	for benchmark in chain das doppler; do \
-	  $(BIN)/trueflow bench $$benchmark --json build/bench-$$benchmark.json $(BENCH); \
-	done
+bench: environment ## make every figure and picture of README and docs anew; BENCH="--part limits" passes options on
+	$(PIP) --no-build-isolation -e '.[bench]' || echo "Not all peers could be installed: those that are missing are skipped"
+	$(BIN)/trueflow bench all --update $(BENCH)
+
+.PHONY: pages
+pages: environment ## write what README and docs say of the stored figures anew, measuring nothing
+	$(BIN)/trueflow bench all --update --pages
 
 .PHONY: environment
 environment: $(BUILT) ## make .venv with the package in it, editable, and the library built
@@ -113,7 +136,7 @@ $(MADE): | prerequisites
 
 # Without build isolation a change of a kernel costs its own compilation, not that of a build environment. TensorRT-RTX
 # comes in recipes of a few lines, which are built with setuptools and wheel.
-$(INSTALLED): pyproject.toml $(MADE)
+$(INSTALLED): pyproject.toml $(MADE) $(LOCKED)
 	@echo "Installing Trueflow and its development tools into $(VENV)"
 	$(PIP) scikit-build-core cmake ninja setuptools wheel
 	$(PIP) --no-build-isolation -e '.[dev]'

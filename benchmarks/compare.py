@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trueflow.benchmarks.compare_chain import compare_chain
 from trueflow.benchmarks.compare_dealias import CASES, compare_dealias
@@ -24,7 +24,9 @@ from trueflow.benchmarks.timing import Budget
 from trueflow.benchmarks.validation import ValidationCase
 from trueflow.pipeline.output import Outputs
 
-__all__ = ["EVERYTHING", "PICTURE_FROM_PAGE", "Extent", "as_json", "run_compare", "write_compare"]
+__all__ = [
+    "EVERYTHING", "PICTURE_FROM_PAGE", "Extent", "Kept", "as_json", "fill", "reserve", "run_compare", "write_compare",
+]  # fmt: skip
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURE = RESULTS.parents[1] / "docs" / "pictures" / "growth.png"
@@ -131,6 +133,30 @@ def as_json(document: dict[str, Any]) -> str:
 def write_compare(document: dict[str, Any]) -> None:
     """Write figures, page and picture where the project keeps them."""
     with Outputs() as outputs:
-        outputs.add(RESULTS / "compare.json").write_text(as_json(document))
-        outputs.add(RESULTS / "compare.md").write_text(as_page(document, picture=PICTURE_FROM_PAGE))
-        draw_growth(document["growth"], outputs.add(PICTURE))
+        fill(reserve(outputs), document)
+
+
+class Kept(NamedTuple):
+    """Where figures, page and picture are written to."""
+
+    figures: Path
+    page: Path
+    picture: Path
+
+
+def reserve(outputs: Outputs) -> Kept:
+    """Places for what the project keeps.
+
+    Raises
+    ------
+    TrueflowError
+        Where one cannot be written.
+    """
+    return Kept(*(outputs.add(path) for path in (RESULTS / "compare.json", RESULTS / "compare.md", PICTURE)))
+
+
+def fill(kept: Kept, document: dict[str, Any]) -> None:
+    """Write figures, page and picture."""
+    kept.figures.write_text(as_json(document))
+    kept.page.write_text(as_page(document, picture=PICTURE_FROM_PAGE))
+    draw_growth(document["growth"], kept.picture)

@@ -44,6 +44,7 @@ class Way:
     n_threads: int
     run: Callable[[NDArray[np.int16]], Mapping[str, float]]
     shown: Shown
+    blas_is_limited: bool = True
     laps: list[Mapping[str, float]] = field(default_factory=list)
 
 
@@ -77,6 +78,7 @@ def compare_chain(threads: Sequence[int], budget: Budget, advance: Callable[[int
     section: dict[str, Any] = {"case": case.name, "summary": case.summary, "unit": "frame", "rows": rows}
     if not isinstance(plain, Skipped):
         section["agreement"] = agreement(ours[0].shown, plain[0].shown, truth, v_n)
+        section["blas_is_limited"] = all(way.blas_is_limited for way in plain)
     return section | {"skipped": [asdict(s) for s in skipped]}
 
 
@@ -107,7 +109,7 @@ def _plain(case: Case, grid: ImageGrid, threads: Sequence[int]) -> Iterator[Way]
             chain(samples)
             return chain.laps_s
 
-        yield Way(PLAIN, n, run, Shown(frame.mask, frame.velocity_m_s))
+        yield Way(PLAIN, n, run, Shown(frame.mask, frame.velocity_m_s), chain.blas_is_limited)
 
 
 def _timed(way: Way, packets: Iterator[NDArray[np.int16]]) -> Callable[[], float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
 from trueflow.pipeline.cli.common import progress_bar
 
 __all__ = ["compare"]
@@ -23,7 +24,7 @@ def compare(update: bool, seconds: float, json_path: Path | None) -> None:
     Who is not installed is named. Large sizes take long whatever the seconds: with the default all of it takes some
     two and a half minutes on two cores that nobody else uses.
     """
-    from trueflow.benchmarks.compare import as_json, run_compare, write_compare
+    from trueflow.benchmarks.compare import as_json, fill, reserve, run_compare
     from trueflow.benchmarks.compare_page import as_page
     from trueflow.benchmarks.provenance import busy
     from trueflow.benchmarks.timing import Budget
@@ -31,6 +32,7 @@ def compare(update: bool, seconds: float, json_path: Path | None) -> None:
 
     with Outputs() as outputs:
         part = outputs.add(json_path) if json_path else None  # a name that cannot be written fails now
+        kept = reserve(outputs) if update else None
         if warning := busy():
             click.echo(f"trueflow bench: {warning}", err=True)
         with progress_bar("compare") as advance:
@@ -38,5 +40,7 @@ def compare(update: bool, seconds: float, json_path: Path | None) -> None:
         click.echo(as_page(document))
         if part:
             part.write_text(as_json(document))
+        if kept:
+            fill(kept, document)
     if update:
-        write_compare(document)
+        refresh("compare")

@@ -41,8 +41,8 @@ KERNELS, STAGE = "kernels on ready maps", "with phase and flow mask"
 def rapidphase(n_threads: int) -> Peer:
     """Least squares by cosine transforms on PyTorch: the fastest of its ways.
 
-    With its weighted ways as many folds were wrong on such maps, and they took ten times as long and more. With nan
-    outside the mask in place of zero it took longer and was no better.
+    With its weighted ways as many folds were wrong on such maps, and they took longer; so it did with nan outside the
+    mask in place of zero, which was no better.
     """
     unwrap = import_peer("rapidphase").unwrap
     import_peer("torch").set_num_threads(n_threads)

@@ -23,12 +23,15 @@ ONE_PULSE = "one pulse"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One job: our p50 (s) by threads, the fastest peer, and how many times ours on as many threads it takes."""
+    """One job: our p50 (s) by threads, the fastest peer on as many as we ran on, and how many times ours it takes.
+
+    Without such a peer both are None.
+    """
 
     job: str
     ours_s: Mapping[int, float]
     peer: Row | None
-    times: float
+    times: float | None
 
 
 def kind(row: Row) -> str:
@@ -52,9 +55,9 @@ def _line(job: str, rows: Sequence[Row]) -> Line:
     for row in rows:
         if row["name"] == OURS:
             ours[row["n_threads"]] = min(_p50(row), ours.get(row["n_threads"], float("inf")))
-    peer = min((row for row in rows if row["name"] != OURS), key=_p50, default=None)
-    ratio = _p50(peer) / ours[peer["n_threads"]] if peer is not None and peer["n_threads"] in ours else float("nan")
-    return Line(job, ours, peer, ratio)
+    beside = (row for row in rows if row["name"] != OURS and row["n_threads"] in ours)
+    peer = min(beside, key=_p50, default=None)
+    return Line(job, ours, peer, None if peer is None else _p50(peer) / ours[peer["n_threads"]])
 
 
 def faster(document: Document) -> list[str]:

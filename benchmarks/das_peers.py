@@ -45,7 +45,7 @@ def without_cupy() -> Iterator[None]:
 
 
 def _set_numba_threads(n_threads: int) -> None:
-    """Also lets OpenMP's workers sleep after a loop: spinning, they took 0.25 ms a pulse from whoever came next."""
+    """Also lets OpenMP's workers sleep after a loop: spinning, they would take from whoever comes next."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when numba's first parallel loop starts
     import_peer("numba").set_num_threads(n_threads)
 
@@ -53,8 +53,7 @@ def _set_numba_threads(n_threads: int) -> None:
 def pymust_matrix(problem: DasProblem, method: str) -> Any:
     """PyMUST's sparse matrix (Perrot et al. 2021), rows in the order of the pixels, as CSR complex64.
 
-    It is made in complex128 and coordinate form, in which a product takes several times longer: the cast is the
-    fastest that its users can get.
+    It is made in complex128 and coordinate form; it is cast to the form in which its users get the fastest product.
     """
     pymust = import_peer("pymust")
     a = problem.acquisition

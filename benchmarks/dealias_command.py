@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
 from trueflow.pipeline.cli.common import progress_bar
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def dealias(
         json_path, worst = RESULTS / "dealias.json", RESULTS / "dealias_worst.png"
         reliability = PICTURES / "reliability.png"
     _write(run, json_path, worst, reliability, RESULTS / "dealias.md" if update else None)
+    if update:
+        refresh("dealias")
 
 
 def _write(run: Run, json_path: Path | None, worst: Path | None, reliability: Path | None, page: Path | None) -> None:

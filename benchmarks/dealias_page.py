@@ -15,6 +15,8 @@ __all__ = ["as_page"]
 
 Document = Mapping[str, Any]
 
+VERDICTS = {True: "met", False: "**missed**", None: ""}
+
 
 def as_page(document: Document, *, reliability: str | None = None) -> str:
     """Markdown.
@@ -59,7 +61,7 @@ def _head(document: Document) -> Iterator[str]:
         f"{peaks} v_N made {len(FRESH_SEEDS)} times more with other speckle and noise, which nothing was fitted to."
     )
     yield from (f"\n{s['name']} was left out: {s['reason']}." for s in document["skipped"])
-    rows = [[g.what, g.limit, g.found, "met" if g.met else "**missed**"] for g in goals(document)]
+    rows = [[g.what, g.limit, g.found, VERDICTS[g.met]] for g in goals(document)]
     if rows:
         yield from ("", "## Goals", "", *table(["", "goal", "found", ""], rows))
 

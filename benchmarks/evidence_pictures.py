@@ -1,6 +1,7 @@
 """Draws what decides about folds, from one simulated frame: the pictures of docs/dealiasing.md.
 
-`python -m trueflow.benchmarks.evidence_pictures FOLDER`, or `make pictures`.
+`python -m trueflow.benchmarks.evidence_pictures FOLDER`, or `make pictures`. In docs/pictures the numbers are kept too:
+benchmarks/results/evidence.json, and the table of docs/dealiasing.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from trueflow.benchmarks.evidence import Evidence, Map, gather
+from trueflow.benchmarks.evidence_page import as_document, keep, numbers
+from trueflow.benchmarks.provenance import provenance
 from trueflow.pipeline.cli.demo import SETTINGS
 from trueflow.pipeline.config import Config
 from trueflow.pipeline.output import Outputs
@@ -27,6 +30,8 @@ from trueflow.pipeline.picture.panels import FOLD_INKS, PLAIN_INK, fold_image
 from trueflow.pipeline.picture.raster import Raster
 
 __all__ = ["FIGURES", "INDEX", "URL", "Sheet", "draw_figures"]
+
+KEPT = Path(__file__).resolve().parents[1] / "docs" / "pictures"  # where the project keeps them
 
 # A femoral bifurcation just before the systolic peak, as a few cycles of a pulse see it, 100 frames/s so that the frame
 # before may speak; the wall filter and mask are those of `trueflow demo`.
@@ -47,6 +52,7 @@ class Sheet:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = e = evidence
+        self.numbers = numbers(evidence)
         self.raster = Raster(e.grid, height_px=PANEL, width_px=PANEL)
         self.nyquist_m_s = e.frame.velocity.nyquist_velocity_m_s
         self.scale_m_s = choose_scale_m_s([e.frame])
@@ -119,7 +125,7 @@ def _regions(sheet: Sheet) -> list[Panel]:
 def _second_phase(sheet: Sheet) -> list[Panel]:
     e = sheet.evidence
     inks = _fold_inks()
-    alone, summed = (_percent(e.share_right(fold)) for fold in (e.second_pixels, e.second_regions))
+    alone, summed = (_percent(sheet.numbers[f"second_{of}_right"]) for of in ("pixels", "regions"))
     return [
         Panel("Each pixel on its own", ("the fold that the echo's two sub-bands say:", f"right in {alone} of the flow"),
               sheet.folds(e.second_pixels), inks=inks),
@@ -137,7 +143,7 @@ def _anchors(sheet: Sheet) -> list[Panel]:
     walls, weight = wall > 0, np.clip(1.5 * wall, 0, 1)[..., None]
     wall_inks = np.where(walls[..., None], 90 + weight * (np.array((255, 230, 90)) - 90), 45)
     before = np.where(known, e.before, 0)
-    right = _percent(e.share_right(before, known))
+    right = _percent(sheet.numbers["before_right"])
     ramp = _confidence_inks(np.linspace(0.5, 1, 160)[None].repeat(14, axis=0))
     return [
         Panel("Walls", ("flow beside a wall is slow: these pixels say", "fold 0, the slower they look the louder"),
@@ -155,7 +161,7 @@ def _result(sheet: Sheet) -> list[Panel]:
     velocity = e.frame.velocity
     wrong = e.judged & (velocity.fold != e.true_fold)
     inks = np.where(wrong[..., None], np.array(WRONG), np.round(np.array(PLAIN_INK) * 0.6))
-    doubt, trust = (float(np.median(velocity.confidence[part])) for part in (wrong, e.judged & ~wrong))
+    doubt, trust = (sheet.numbers[f"confidence_{kind}"] for kind in ("wrong", "right"))
     bar = _velocity_bar(sheet, sheet.scale_m_s)
     return [
         Panel("Dealiased", ("all evidence together; the color bar ends at",
@@ -163,7 +169,7 @@ def _result(sheet: Sheet) -> list[Panel]:
               sheet.velocity(velocity.velocity_m_s, velocity.mask, sheet.scale_m_s), bar=bar),
         Panel("Truth", ("of the simulation, on the same scale,", "also where no color is shown"),
               sheet.velocity(e.truth.velocity_m_s, e.truth.mask, sheet.scale_m_s), bar=bar),
-        Panel(f"Wrong: {_percent(wrong.sum() / e.judged.sum())} of the flow",
+        Panel(f"Wrong: {_percent(sheet.numbers['wrong_as_shown'])} of the flow",
               ("along one branch's walls; confidence there is", f"{doubt:.2f} in the median, elsewhere {trust:.2f}"),
               sheet.inked(inks, e.judged), inks=[(WRONG, "wrong fold")]),
     ]  # fmt: skip
@@ -244,7 +250,10 @@ def draw_figures(evidence: Evidence, folder: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 def _main(folder: Path) -> None:
     """Draw the evidence of one simulated frame into FOLDER."""
-    draw_figures(gather(URL, index=INDEX, config=Config().override(SETTINGS)), folder)
+    evidence, made = gather(URL, index=INDEX, config=Config().override(SETTINGS)), provenance()
+    draw_figures(evidence, folder)
+    if folder.resolve() == KEPT:
+        keep(as_document(numbers(evidence), source=URL, index=INDEX, made=made))
 
 
 if __name__ == "__main__":

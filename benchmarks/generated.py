@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trueflow.benchmarks import dealias_markdown
+from trueflow.benchmarks.readme import SOURCES
 from trueflow.pipeline.errors import TrueflowError
 
 __all__ = ["RESULTS", "ROOT", "Part", "load_results", "parts", "render", "replaced", "write_parts"]
@@ -60,8 +61,9 @@ def parts() -> list[Part]:
         Part("benchmarks/results/compare.md", ("compare",), _compare_page),
         Part("benchmarks/results/dealias.md", ("dealias",), _dealias_page),
         *pages,
-        Part("README.md", ("dealias",), _readme, markers("results")),
+        Part("README.md", tuple(SOURCES), _readme, markers("results")),
         Part("docs/viewer.md", ("viewer",), _viewer, markers("figures")),
+        Part("docs/dealiasing.md", ("evidence",), _evidence, markers("figures")),
         Part("docs/simulation.md", ("simulation",), _simulation, markers("figures")),
         Part("docs/stagger.md", ("dealias",), _stagger, (dealias_markdown.BEGIN, dealias_markdown.END)),
     ]
@@ -167,6 +169,12 @@ def _simulation(results: Documents) -> str:
 
     document = results["simulation"]
     return f"{as_table(document)}\n{stamp_line(document['provenance'])}\n"
+
+
+def _evidence(results: Documents) -> str:
+    from trueflow.benchmarks.evidence_page import as_part
+
+    return as_part(results["evidence"])
 
 
 def _viewer(results: Documents) -> str:

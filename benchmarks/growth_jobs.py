@@ -1,4 +1,4 @@
-"""What is measured as sizes grow: our chain and its parts, and the best peer of each, at one point after another."""
+"""What is measured as sizes grow: our chain and its parts, and one peer each, at one point after another."""
 
 from __future__ import annotations
 

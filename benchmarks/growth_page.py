@@ -25,7 +25,8 @@ def growth_lines(growth: Document, picture: str) -> Iterator[str]:
     yield from ("", "## Growth", "")
     yield (
         f"`femoral` with dealiasing at {side} x {side} pixels, {channels} channels and {pulses} pulses, one of them "
-        "varied at a time, then all together. The array stays as wide as it is: more channels are narrower elements. "
+        "varied at a time, then all together; beside Trueflow one peer each, the same at all points. The array stays "
+        "as wide as it is: more channels are narrower elements. "
         "Few runs a point (two and more). The exponent is the slope of log p50 over log size, by least squares: 1 is "
         "twice the time for twice the size; \"last\" is that of the last step alone, where fixed costs weigh least."
     )

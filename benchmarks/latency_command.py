@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
+
 if TYPE_CHECKING:
     from trueflow.benchmarks.latency import LatencyResult
 
@@ -84,6 +86,8 @@ def latency(
             part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         if update:
             outputs.add(RESULTS / f"{name}.md").write_text(page)
+    if update:
+        refresh(name)
 
 
 def _measure(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
 from trueflow.pipeline.cli.common import progress_bar
 
 __all__ = ["limits"]
@@ -49,3 +50,5 @@ def limits(threads: int | None, seconds: float, json_path: Path | None, update: 
             part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         if update:
             outputs.add(RESULTS / "limits.md").write_text(page)
+    if update:
+        refresh("limits")

@@ -57,7 +57,7 @@ def _machine(machine: Machine) -> dict[str, Any]:
 
 
 def least_s(row: Document) -> float:
-    """What the machine needs for a row at least."""
+    """What the machine needs at least for a row's own bytes and operations."""
     return max(float(row["memory_s"]), float(row["arithmetic_s"]))
 
 
@@ -92,13 +92,15 @@ def _lines(document: Document) -> Iterator[str]:
 
 def _method() -> Iterator[str]:
     yield (
-        "A kernel cannot be faster than this machine moves its arrays and does its sums. Bytes: each array of a launch "
-        "once, in or out; of the engine's tables, what a frame fills. Operations: floating-point ones, counted in the "
-        "kernels' text (benchmarks/limits_work.py); integers are not counted. The least time is the longer one of a "
-        "copy of as many bytes and of the operations at the best rate of fused products and sums of float32, both "
-        "measured here, in the same minute, by kernels of the same library (kernels/probe.cu); products of 8 bit, the "
-        "network's, count a quarter. What one kernel leaves in a cache the next one finds there, as a copy does that "
-        "is repeated. Kernels run one by one for this, so that each has a time; the chain launches them in lists."
+        "A kernel as it is written cannot be faster than this machine moves its arrays and does its sums. Bytes and "
+        "operations are the kernel's own, not a minimum for the job: another way to do it may need fewer. Bytes: each "
+        "array of a launch once, in or out; of the engine's tables, what a frame fills. Operations: floating-point "
+        "ones, counted in the kernels' text (benchmarks/limits_work.py); integers are not counted. The least time is "
+        "the longer one of a copy of as many bytes and of the operations at the best rate of fused products and sums "
+        "of float32, both measured here, in the same minute, by kernels of the same library (kernels/probe.cu); "
+        "products of 8 bit, the network's, count a quarter. What one kernel leaves in a cache the next one finds "
+        "there, as a copy does that is repeated. Kernels run one by one for this, so that each has a time; the chain "
+        "launches them in lists."
     )
 
 
@@ -119,8 +121,9 @@ def _in_words(document: Document) -> Iterator[str]:
     named = ", ".join(f"{_name(row)} {1e3 * left_s:.1f} ms" for row, left_s in most)
     yield (
         f"A frame takes {1e3 * document['whole_s']:.1f} ms (median); where kernels run one by one, as in the table, "
-        f"{1e3 * frame_s:.1f} ms. The machine needs {1e3 * least:.1f} ms at least: {100 * least / frame_s:.0f} % of "
-        f"its limit is reached, {1e3 * (frame_s - least):.1f} ms remain. Most of that is in {named}."
+        f"{1e3 * frame_s:.1f} ms. For the kernels' own bytes and operations the machine needs {1e3 * least:.1f} ms at "
+        f"least: {100 * least / document['whole_s']:.0f} % of the measured frame. One by one, "
+        f"{1e3 * (frame_s - least):.1f} ms remain. Most of that is in {named}."
     )
 
 

@@ -3,22 +3,27 @@
 Everything that depends on the geometry is made beforehand. Each step is the fastest of the ways that were tried:
 
 ========================  ==============================================================================================
-demodulation, decimation  FFT, the band's bins times the filter, short inverse FFT: 2.7 times as fast as `upfirdn`
+demodulation, decimation  FFT, the band's bins times the filter, short inverse FFT
 delay-and-sum             a sparse matrix with interpolation, rotation and aperture in it, times all pulses at once
-clutter filter            subtracting the projection on the polynomials, two thin matrix products
+clutter filter            all pixels times one matrix of pulses by pulses, in one product
 R0, R1                    `einsum` and `vecdot`, without arrays in between
 averages                  `uniform_filter`
 unwrapping                scikit-image's `unwrap_phase` on the flow mask; islands are anchored at their rims
 ========================  ==============================================================================================
 
-Transforms and matrix products run on as many threads as they are given; the rest is serial in these libraries.
+Transforms and matrix products run on as many threads as they are given; the rest is serial in these libraries. For the
+dense product of the clutter filter that takes threadpoolctl; without it the linear algebra library uses as many as it
+likes, and `blas_is_limited` says so.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -41,7 +46,6 @@ from trueflow.pipeline.mask import least_coherence, pixel_area_m2
 __all__ = ["PlainChain", "PlainFrame", "count_weights", "das_matrix"]
 
 
-
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainFrame:
     """What comes out: the envelope, the mask, the wrapped and the dealiased velocity (m/s), all (n_z, n_x)."""
@@ -62,7 +66,12 @@ class PlainChain:
         With the clutter filter "polynomial" and lag 1; the dealiaser it names is not asked.
     grid : ImageGrid
     n_threads : int
-        Of transforms and of the sparse product.
+        Of transforms and products.
+
+    Attributes
+    ----------
+    blas_is_limited : bool
+        Whether dense products keep to these threads.
     """
 
     def __init__(self, acquisition: Acquisition, config: Config, grid: ImageGrid, *, n_threads: int = 1) -> None:
@@ -70,6 +79,8 @@ class PlainChain:
         self._nyquist_m_s = acquisition.nyquist_velocity_m_s()
         self._unwrap = import_peer("skimage.restoration").unwrap_phase
         self._pool = ThreadPoolExecutor(n_threads)
+        self._blas = _blas_limit(n_threads)
+        self.blas_is_limited = self._blas is not nullcontext
         self._plan_demodulation(acquisition, config)
         matrix = das_matrix(
             acquisition, config, grid, n_samples=self._n_iq, rate_hz=self._rate_hz, demodulation_hz=self._mixing_hz
@@ -107,7 +118,8 @@ class PlainChain:
     def _plan_flow(self, a: Acquisition, config: Config, grid: ImageGrid) -> None:
         order = 1 if config.clutter.order is None else config.clutter.order
         at = np.linspace(-1, 1, a.n_ensemble)
-        self._basis = np.linalg.qr(np.vander(at, order + 1))[0].astype(np.complex64)
+        basis = np.linalg.qr(np.vander(at, order + 1))[0]
+        self._filter = (np.eye(a.n_ensemble) - basis @ basis.T).astype(np.complex64)
         self._average = (config.doppler.average_z, config.doppler.average_x)
         mask = config.mask
         noise_filter = polynomial_filter(a.n_ensemble, order=order).output
@@ -133,7 +145,8 @@ class PlainChain:
         lap("das")
         envelope = np.sqrt(_power(iq))
         lap("bmode")
-        filtered = iq - (iq @ self._basis) @ self._basis.T
+        with self._blas():
+            filtered = (iq.reshape(-1, iq.shape[-1]) @ self._filter).reshape(iq.shape)
         lap("clutter")
         r0, r1 = self._autocorrelate(filtered)
         lap("doppler")
@@ -169,7 +182,7 @@ class PlainChain:
         reference = np.partition(r0.ravel(), self._n_weaker)[self._n_weaker]
         gate = (r0 >= self._power_fraction * reference) & (np.abs(r1) >= self._least_coherence * r0) & self._reach
         size, fraction = self._vote
-        voted = ndimage.uniform_filter(gate.astype(np.float32), size) > fraction
+        voted = (ndimage.uniform_filter(gate.astype(np.float32), size) > fraction) & self._reach  # none is let in
         islands, _ = ndimage.label(voted)
         large = np.bincount(islands.ravel()) >= self._least_area
         large[0] = False
@@ -181,6 +194,16 @@ class PlainChain:
             return np.zeros(mask.shape, np.int8)
         unwrapped = np.ma.getdata(self._unwrap(np.ma.masked_array(2 * np.pi * turns, ~mask), rng=0))
         return anchored_at_rim(np.rint(unwrapped / (2 * np.pi) - turns), mask)
+
+
+def _blas_limit(n_threads: int) -> Callable[[], AbstractContextManager[Any]]:
+    """Makes contexts in which dense products keep to so many threads; `nullcontext` where nothing can limit them."""
+    try:
+        controller = import_peer("threadpoolctl").ThreadpoolController()
+    except ImportError:
+        return nullcontext
+    limit: Callable[[], AbstractContextManager[Any]] = partial(controller.limit, limits=n_threads, user_api="blas")
+    return limit
 
 
 def _dot(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> NDArray[np.complex64]:

@@ -15,8 +15,11 @@ __all__ = ["busy", "provenance"]
 
 PACKAGES = (
     "numpy", "scipy", "PyMUST", "ustb", "ultraspy", "numba", "vbeam", "jax", "zea", "keras", "scikit-image",
-    "region-dealias", "kamui", "rapidphase", "torch", "cupy-cuda12x", "cupy-cuda13x",
+    "region-dealias", "kamui", "rapidphase", "torch", "threadpoolctl", "cupy-cuda12x", "cupy-cuda13x",
 )  # fmt: skip
+
+# What a run writes says nothing about the code that made it.
+WRITTEN = ("benchmarks/results", "docs", "README.md", "CHANGELOG.md", "tests/screenshots")
 
 
 def provenance() -> dict[str, object]:
@@ -56,7 +59,8 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit this code is from, with "+" where files differ from it; None outside a checkout."""
+    """The commit this code is from, "+" where its files differ (not those that runs write); None outside a checkout."""
+    other = (":/", *(f":(top,exclude){path}" for path in WRITTEN))
     folder = Path(__file__).resolve().parent
     try:
         done = [
@@ -64,7 +68,7 @@ def _commit() -> str | None:
             for command in (
                 ("ls-files", "--error-unmatch", "__init__.py"),  # else it is the checkout of something around us
                 ("rev-parse", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no"),
+                ("status", "--porcelain", "--untracked-files=no", "--", *other),
             )
         ]
     except (OSError, subprocess.CalledProcessError):

@@ -12,6 +12,7 @@ from trueflow.benchmarks.dealias_goals import (
     FRESH,
     LIMITS,
     MOST_OF_BEST_PEER,
+    NO_DISK,
     best_peer,
     figure,
     percent,
@@ -19,7 +20,7 @@ from trueflow.benchmarks.dealias_goals import (
 )
 from trueflow.benchmarks.markdown import short_stamp, table
 
-__all__ = ["results_section"]
+__all__ = ["SOURCES", "results_section"]
 
 Documents = Mapping[str, Mapping[str, Any]]
 Line = tuple[str, str, str, str]  # what, goal, found, verdict
@@ -59,7 +60,12 @@ def _lines(results: Documents) -> Iterator[str]:
     yield ""
     for name, (what, page) in SOURCES.items():
         if name in results:
-            yield f"* [{what}]({page}), `trueflow bench {name}`: {short_stamp(results[name]['provenance'])}"
+            yield f"* [{what}]({page}), `{_command(name, results[name])}`: {short_stamp(results[name]['provenance'])}"
+
+
+def _command(name: str, document: Mapping[str, Any]) -> str:
+    """What made a document."""
+    return f"trueflow bench {name}{' --quick' if document.get('quick') else ''}"
 
 
 def _folds(document: Mapping[str, Any]) -> Iterator[str]:
@@ -84,7 +90,7 @@ def _band(band: tuple[float, float], sets: Mapping[str, Mapping[str, Any]], peer
         limits = {seeds: None if rate is None else MOST_OF_BEST_PEER * rate for seeds, rate in theirs.items()}
     else:
         said = f"{band[0]:g} to {band[1]:g}{', unaliased' if band == BANDS[0] else ''}"
-        goal = f"at most {100 * LIMITS[band]:g} %" if LIMITS[band] else "no pixel"
+        goal = _goal(LIMITS[band])
         limits = dict.fromkeys(sets, LIMITS[band])
     pairs = [(found[seeds], limits[seeds]) for seeds in sets]
     judged = [rate <= limit for rate, limit in pairs if rate is not None and limit is not None]
@@ -100,11 +106,18 @@ def _share(rate: float | None) -> str:
 
 
 def _disk(document: Mapping[str, Any]) -> Iterator[Line]:
-    for row in document.get("disk", ()):
-        limit, rate = DISK_LIMITS.get(row["k"]), row["wrong_fold_rate"]
-        if row["contender"] == ENGINE and limit is not None and rate is not None:
-            what = f"wrong folds, real rotating disk, one pulse in {row['k']} kept"
-            yield what, f"at most {100 * limit:g} %" if limit else "no pixel", _share(rate), WORDS[rate <= limit]
+    found = {row["k"]: row["wrong_fold_rate"] for row in document.get("disk", ()) if row["contender"] == ENGINE}
+    for k, limit in DISK_LIMITS.items():
+        what, goal = f"wrong folds, real rotating disk, one pulse in {k} kept", _goal(limit)
+        rate = found.get(k)
+        if rate is not None:
+            yield what, goal, _share(rate), WORDS[rate <= limit]
+        else:
+            yield what, goal, "no flow shown" if found else NO_DISK, ""
+
+
+def _goal(limit: float) -> str:
+    return f"at most {100 * limit:g} %" if limit else "no pixel"
 
 
 def _whole(document: Mapping[str, Any]) -> Iterator[Line]:
@@ -115,9 +128,12 @@ def _whole(document: Mapping[str, Any]) -> Iterator[Line]:
 def _latency(document: Mapping[str, Any]) -> Iterator[Line]:
     soak = document.get("soak") or {"goals": ()}
     for goal in soak["goals"]:
-        if goal["found"] is not None:
-            what = f"live, front end in another process, {soak['rate_hz']:g} packets/s for {soak['seconds']:g} s"
-            yield f"{what}: {goal['what']}", goal["goal"], f"{goal['found']:.4g}", WORDS[goal["met"]]
+        run = f"{soak['rate_hz']:g} packets/s for {soak['seconds']:g} s, `{_command('latency', document)}`"
+        what = f"live, front end in another process, {run}: {goal['what']}"
+        if goal["found"] is None:
+            yield what, goal["goal"], "not measured: the run is too short", ""
+        else:
+            yield what, goal["goal"], f"{goal['found']:.4g}", WORDS[goal["met"]]
 
 
 def _compare(document: Mapping[str, Any]) -> Iterator[Line]:
@@ -125,7 +141,7 @@ def _compare(document: Mapping[str, Any]) -> Iterator[Line]:
     from trueflow.benchmarks.compare_verdict import summary
 
     for line in summary(document):
-        if line.peer is not None:
+        if line.peer is not None and line.times is not None:
             ours = ", ".join(f"{_milliseconds(seconds)} ({_threads(n)})" for n, seconds in sorted(line.ours_s.items()))
             theirs = f"{_milliseconds(line.peer['timing']['p50_s'])} ({_threads(line.peer['n_threads'])})"
             yield f"{line.job}, beside {line.peer['name']}", "", f"{ours}; {theirs}, {line.times:.1f} times ours", ""
@@ -143,8 +159,10 @@ def _limits(document: Mapping[str, Any]) -> Iterator[Line]:
     from trueflow.benchmarks.limits_page import least_s
 
     least = sum(least_s(row) for row in document["rows"])
-    found = f"{100 * least / document['frame_s']:.0f} % ({1e3 * least:.1f} of {1e3 * document['frame_s']:.1f} ms)"
-    yield f"`{document['case']}`: of what this machine could do at best", "", found, ""
+    whole_s = document["whole_s"]
+    found = f"{100 * least / whole_s:.0f} % ({1e3 * least:.1f} of {1e3 * whole_s:.1f} ms)"
+    what = f"`{document['case']}`: of a frame's time, what the kernels' own bytes and operations need here"
+    yield what, "", found, ""
 
 
 def _viewer(document: Mapping[str, Any]) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
 from trueflow.pipeline.cli.common import progress_bar
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def segmentation(
             part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         if update:
             outputs.add(RESULTS / "segmentation.md").write_text(page)
+    if update:
+        refresh("segmentation")
 
 
 def _measure(
@@ -77,12 +80,14 @@ def _measure(
     from trueflow.benchmarks.contenders import Skipped
     from trueflow.benchmarks.segmentation import run_disk, run_scenes
     from trueflow.benchmarks.segmentation_timing import run_timing
+    from trueflow.benchmarks.validation_set import make_missing
 
     measured: dict[str, Any] = {}
     for name in parts:
         with progress_bar(name) as advance:
             try:
                 if name == "scenes":
+                    make_missing(cases, cache)  # on all cores; loading would make them one by one
                     measured[name] = run_scenes(cases, precisions, folder=cache, device=device, advance=advance)
                 elif name == "disk":
                     measured[name] = run_disk(precisions, device=device, advance=advance)

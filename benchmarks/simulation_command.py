@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
+
 __all__ = ["simulation"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -40,3 +42,5 @@ def simulation(picture: Path | None, json_path: Path | None, update: bool) -> No
             kept.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         if part:
             draw(found, part)
+    if update:
+        refresh("simulation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ def make_missing(
     n_processes: int | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Simulate what is not in the folder yet.
+    """Simulate what is not in the folder yet; what is made replaces the same case of earlier versions of the set.
 
     Parameters
     ----------
@@ -42,7 +43,19 @@ def make_missing(
     """
     missing = [item for item in dict.fromkeys(wanted) if not _path(item, folder).exists()]
     spread(partial(_make, folder), missing, n_processes=n_processes, advance=advance)
+    for item in missing:
+        _remove_older(_path(item, folder))
     return len(missing)
+
+
+def _remove_older(made: Path) -> None:
+    """The same case as earlier versions of the set had it: it is never loaded again."""
+    name, _, version = made.stem.rpartition("-")
+    older = re.compile(rf"{re.escape(name)}-[0-9a-f]{{{len(version)}}}\.npz")
+    made_at = made.stat().st_mtime
+    for path in made.parent.iterdir():
+        if path != made and older.fullmatch(path.name) and path.stat().st_mtime < made_at:
+            path.unlink(missing_ok=True)
 
 
 def _path(item: Kept, folder: Path) -> Path:

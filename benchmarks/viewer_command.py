@@ -6,10 +6,15 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
 from trueflow.pipeline.cli.common import progress_bar, show_table
+
+if TYPE_CHECKING:
+    from trueflow.benchmarks.viewer import ViewerResult
 
 __all__ = ["viewer"]
 
@@ -51,16 +56,7 @@ def viewer(
         )
         stamp["load_average_after"] = list(os.getloadavg())
         head = ("", "per s", "p50 ms", "p95", "p99", "CPU ms", "of it drawing")
-        rows = [
-            (
-                r.row,
-                f"{r.frames_per_s:.1f}",
-                *(f"{seconds_ * 1e3:.1f}" for seconds_ in (r.timing.p50_s, r.timing.p95_s, r.timing.p99_s)),
-                f"{r.process_s * 1e3:.1f}",
-                f"{r.python_s * 1e3:.1f}",
-            )
-            for r in results
-        ]
+        rows = [_row(r) for r in results]
         show_table([head, *rows], title=f"{layout}, {size[0]} x {size[1]}, OpenGL {renderer}", styles=["dim"])
         if part:
             case = {"source": SOURCE.format(frames=frames), "layout": layout, "size": size, "rate_hz": rate}
@@ -74,3 +70,10 @@ def viewer(
                 "skipped": [],
             }
             part.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    if update:
+        refresh("viewer")
+
+
+def _row(r: ViewerResult) -> tuple[str, ...]:
+    seconds = (r.timing.p50_s, r.timing.p95_s, r.timing.p99_s, r.process_s, r.python_s)
+    return r.row, f"{r.frames_per_s:.1f}", *(f"{1e3 * each:.1f}" for each in seconds)

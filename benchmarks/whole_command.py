@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from trueflow.benchmarks.refresh import refresh
+
 __all__ = ["whole"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -47,3 +49,5 @@ def whole(seconds: float, json_path: Path | None, update: bool) -> None:
             part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         if update:
             outputs.add(RESULTS / "whole.md").write_text(page)
+    if update:
+        refresh("whole")

@@ -37,8 +37,8 @@ def load_module() -> Any:
         except (ImportError, OSError) as error:  # noqa: PERF203 - OSError: bindings without libraries
             reasons.append(f"{name}: {error}")
     raise NetworkError(
-        f"inference engine 'tensorrt' needs TensorRT ({'; '.join(reasons)}): pip install 'trueflow[tensorrt]' "
-        "--extra-index-url https://pypi.nvidia.com, or pip install 'trueflow[tensorrt-rtx]' (RTX cards); or choose "
+        f"inference engine 'tensorrt' needs TensorRT ({'; '.join(reasons)}): pip install "
+        "'trueflow[tensorrt-rtx]' (RTX cards), or 'trueflow[tensorrt]' with NVIDIA's package index; or choose "
         "segment.engine=openvino, which runs the network on the CPU"
     )
 

@@ -34,6 +34,10 @@ class Outputs:
         self._inputs = [Path(path) for path in inputs]
         self._pending: list[tuple[Path, Path]] = []
 
+    def protect(self, paths: Iterable[Path]) -> None:
+        """Name further inputs: what a recording turns out to be made of."""
+        self._inputs += paths
+
     def add(self, path: str | Path) -> Path:
         """Reserve an output and return the temporary name to write to.
 

@@ -74,7 +74,7 @@ class Probe:
             )
         for name in ("center_frequency_hz", "bandwidth_fraction", "element_width_m"):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
+            if value is not None and not 0 < value < np.inf:  # nor is NaN
                 raise TrueflowError("not positive", where=f"probe.{name}", found=value, expected="> 0")
         object.__setattr__(self, "name", printable(self.name[:LONGEST_NAME]))
         positions.setflags(write=False)

@@ -50,8 +50,9 @@ def read_toml(path: str | Path, *, what: str = "cannot be read", expected: str |
     try:
         with open(path, "rb") as file:
             text = file.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise TrueflowError(what, where=str(path), found=error.strerror, expected=expected) from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        found = getattr(error, "strerror", None) or str(error)
+        raise TrueflowError(what, where=str(path), found=found, expected=expected) from error
     return parse_toml(text, where=str(path))
 
 

@@ -34,7 +34,9 @@ def resolve() -> dict[str, Any]:
 def lock_text(report: dict[str, Any]) -> str:
     """One line for each package, in alphabetical order."""
     where = report["environment"]
-    versions = {item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in report["install"]}
+    versions = {
+        item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in report["install"]
+    }
     lines = [f"{name}=={version}" for name, version in sorted(versions.items()) if name not in LEFT_OUT]
     head = (
         f"# Written by `make lock`: Trueflow with [dev] and [bench], {where['implementation_name']} "

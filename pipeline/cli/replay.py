@@ -88,11 +88,12 @@ def _replay(options: Options) -> Summary:
     from trueflow.pipeline.cli.run import count_frames, run
     from trueflow.pipeline.output import Outputs
     from trueflow.pipeline.result import ResultWriter
-    from trueflow.pipeline.sources import Framing, open_source
+    from trueflow.pipeline.sources import Framing, files_of, open_source
 
     framing = Framing(options.ensemble, options.hop, options.decimate_slow_time)
-    inputs = [path for path in (options.source, options.config) if isinstance(path, Path)]
+    inputs = [*files_of(options.source), *([options.config] if options.config else [])]
     with Outputs(inputs) as outputs, open_source(options.source) as recording, ExitStack() as stack:
+        outputs.protect(recording.beside)
         flow, config = _chain(recording, framing, options)
         acquisition, hop, _ = framing.resolve(recording)
         n_frames = count_frames(recording, framing, options.frames)

@@ -135,13 +135,14 @@ def _view(options: Options) -> None:
 
     from trueflow.pipeline.cli.playback import FilePlayer
     from trueflow.pipeline.output import Outputs
-    from trueflow.pipeline.sources import Framing, open_source
+    from trueflow.pipeline.sources import Framing, files_of, open_source
 
     assert options.source is not None  # _check has seen to that
     config = chain_config(options)
     framing = Framing(options.ensemble, options.hop, options.decimate_slow_time)
-    inputs = [path for path in (options.source, options.config) if isinstance(path, Path)]
+    inputs = [*files_of(options.source), *([options.config] if options.config else [])]
     with Outputs(inputs) as outputs, open_source(options.source) as recording:
+        outputs.protect(recording.beside)
         part = outputs.add(options.shot) if options.shot is not None else None
         with FilePlayer(
             recording, framing, config, device=options.device, n_threads=options.threads, limit=options.frames

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.pipeline.acquisition import Acquisition, DivergingWave, PlaneWave, Transmit
-from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.errors import TrueflowError, printable
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.live.message import LARGEST_DESCRIPTION_BYTES, LARGEST_PACKET_BYTES
 from trueflow.pipeline.live.source import LiveSource, PacketLayout, packet_layout
@@ -106,7 +106,7 @@ class Description:
             np.dtype(dtype),
             _grid(table),
             rate_hz if rate_hz is None or rate_hz > 0 else None,
-            table.text("name")[:LONGEST_NAME],
+            printable(table.text("name")[:LONGEST_NAME]),
         )
         made._check()
         return made

@@ -124,7 +124,7 @@ class Recorder:
         try:
             self._file.append(HEAD, [json.dumps(head).encode()])
         except OSError as error:
-            self._file.close()
+            self._file.discard()
             raise TrueflowError("cannot be written", where=str(self.path), found=error.strerror) from error
         self._changed = threading.Condition()
         self._queue: deque[_Item] = deque()

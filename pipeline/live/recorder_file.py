@@ -54,6 +54,7 @@ class RecordFile:
                 raise TrueflowError(
                     "exists already", where=str(path), advice="recordings are not overwritten: choose another name"
                 ) from error
+            self._path = path
             self.n_bytes = 0
             self._n_records = 0
             self._synced_bytes = 0
@@ -64,7 +65,7 @@ class RecordFile:
                 self._write([PREAMBLE])
                 _sync_folder(path.parent)
             except OSError:
-                os.close(self._descriptor)
+                self.discard()
                 raise
 
     def append(
@@ -136,6 +137,12 @@ class RecordFile:
         is_all = n_bytes == self.n_bytes
         self.append(SYNCED, stamp=Stamp(n_bytes))
         self._synced_bytes = self.n_bytes if is_all else n_bytes  # the word itself needs no sync of its own
+
+    def discard(self) -> None:
+        """Let go of the file and remove it: nothing of worth is in it yet."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
 
     def close(self) -> None:
         """Let go of the file; what is not on the disk yet follows in the system's time."""

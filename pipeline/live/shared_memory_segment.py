@@ -166,9 +166,18 @@ class Segment:
     @classmethod
     def _checked(cls, descriptor: int, path: Path) -> Segment | None:
         """The segment, if it is set up."""
-        if os.fstat(descriptor).st_size < DESCRIPTION_AT:
+        status = os.fstat(descriptor)
+        if status.st_uid not in (os.geteuid(), 0):  # the folder is everybody's
+            raise TrueflowError(
+                "belongs to another user", where=str(path), found=f"user {status.st_uid}",
+                expected=f"user {os.geteuid()}", advice="run the front end as the user who looks",
+            )
+        if status.st_size < DESCRIPTION_AT:
             return None
-        segment = cls(descriptor, path, writable=False)
+        try:
+            segment = cls(descriptor, path, writable=False)
+        except (OSError, ValueError) as error:  # it has become shorter just now
+            raise TrueflowError("cannot be mapped", where=str(path), found=str(error)) from error
         if segment.words[WORD_MAGIC] != MAGIC and not segment.is_abandoned():
             return None
         if segment.is_abandoned():

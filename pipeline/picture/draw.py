@@ -278,5 +278,5 @@ def signed(value: float, *, plus: str = "+") -> str:
 def load_font(size: int) -> ImageFont.FreeTypeFont:
     """Pillow's own font, `size` pixels high: the same on every machine."""
     font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # a Pillow without FreeType is not on PyPI
+    assert isinstance(font, ImageFont.FreeTypeFont)  # no wheel of Pillow is without FreeType
     return font

@@ -12,7 +12,7 @@ import tomli_w
 
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sim.tables import from_table, to_table
-from trueflow.pipeline.sim.vessels import Point, Vessel, within
+from trueflow.pipeline.sim.vessels import FARTHEST_M, Point, Vessel, within
 from trueflow.pipeline.toml_text import parse_toml, read_toml
 
 __all__ = ["Dropout", "Scene", "Tissue", "speed_m_s"]
@@ -82,7 +82,8 @@ class Dropout:
     def __post_init__(self) -> None:
         across, down = self.semi_axes_m
         within(
-            "dropout", semi_axis_x_m=(across, 1e-5, 1), semi_axis_z_m=(down, 1e-5, 1), loss_db=(self.loss_db, 0, 100)
+            "dropout", semi_axis_x_m=(across, 1e-5, 1), semi_axis_z_m=(down, 1e-5, 1), loss_db=(self.loss_db, 0, 100),
+            x_m=(self.center_m[0], -FARTHEST_M, FARTHEST_M), z_m=(self.center_m[1], -FARTHEST_M, FARTHEST_M),
         )
 
 

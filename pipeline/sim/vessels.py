@@ -19,6 +19,7 @@ __all__ = ["Bifurcation", "Bulb", "Chamber", "Disk", "Flow", "Point", "Stenosis"
 
 Point = tuple[float, float]  # x, z (m)
 MOST_POINTS = 256
+FARTHEST_M = 1.0
 
 
 def within(owner: str, **limits: tuple[float, float, float]) -> None:
@@ -54,7 +55,8 @@ class Flow:
     delay: float = 0.0
 
     def __post_init__(self) -> None:
-        within("flow", exponent=(self.exponent, 1.5, 40), alpha=(self.alpha, 0, 40), delay=(self.delay, -10, 10))
+        limits = {"share": (self.share, -100, 100), "exponent": (self.exponent, 1.5, 40)}
+        within("flow", **limits, alpha=(self.alpha, 0, 40), delay=(self.delay, -10, 10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Stenosis:
             reverse=(self.reverse, 0, 0.9),
             jet_offset=(self.jet_offset, -0.7, 0.7),
             length_m=(self.length_m, 1e-4, 0.1),
+            jet_length_m=(self.jet_length_m, 1e-4, 1),
         )
 
 
@@ -168,6 +171,10 @@ class Bifurcation:
     flow: Flow = field(default_factory=Flow)
 
     def __post_init__(self) -> None:
+        if len(self.parent_m) < 2 or not self.near_m or not self.far_m:
+            found = f"{len(self.parent_m)}, {len(self.near_m)} and {len(self.far_m)} points"
+            expected = "two points of the parent, one of each daughter"
+            raise TrueflowError("not a path", where="bifurcation", found=found, expected=expected)
         _check_path("bifurcation", (*self.parent_m, *self.near_m), self.near_radius_m)
         _check_path("bifurcation", (*self.parent_m, *self.far_m), self.far_radius_m)
         within(
@@ -207,6 +214,7 @@ class Chamber:
             opening=(self.opening, 0.3, 0.95),
             vortex=(self.vortex, 0, 0.9),
         )
+        _check_point("chamber", self.base_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +228,21 @@ class Disk:
 
     def __post_init__(self) -> None:
         within("disk", radius_m=(self.radius_m, 1e-4, 0.3))
+        _check_point("disk", self.center_m)
 
 
 Vessel = Tube | Bifurcation | Chamber | Disk
 
 
+def _check_point(owner: str, point_m: Point) -> None:
+    within(owner, x_m=(point_m[0], -FARTHEST_M, FARTHEST_M), z_m=(point_m[1], -FARTHEST_M, FARTHEST_M))
+
+
 def _check_path(owner: str, points_m: tuple[Point, ...], radius_m: float | tuple[float, ...]) -> None:
     if len(points_m) > MOST_POINTS:
         raise TrueflowError("too many points", where=owner, found=len(points_m), expected=f"<= {MOST_POINTS}")
+    for point in points_m:
+        _check_point(owner, point)
     if len(points_m) < 2 or (np.hypot(*np.diff(points_m, axis=0).T) < 1e-6).any():
         raise TrueflowError("not a path", where=f"{owner} points", found=points_m, expected="two or more points apart")
     radii = radius_m if isinstance(radius_m, tuple) else (radius_m,)

@@ -2,6 +2,6 @@
 
 from trueflow.pipeline.sources.base import Recording, Truth
 from trueflow.pipeline.sources.framing import Framing, packets
-from trueflow.pipeline.sources.registry import open_source
+from trueflow.pipeline.sources.registry import files_of, open_source
 
-__all__ = ["Framing", "Recording", "Truth", "open_source", "packets"]
+__all__ = ["Framing", "Recording", "Truth", "files_of", "open_source", "packets"]

@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,16 +50,11 @@ from trueflow.pipeline.sources.base import Recording
 from trueflow.pipeline.sources.fields import LARGEST_SAMPLE_BYTES, naming
 from trueflow.pipeline.sources.prototxt import read_prototxt
 from trueflow.pipeline.sources.transmits import wave_from_source
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from trueflow.pipeline.toml_text import read_toml
 
 __all__ = ["ArrusBinRecording"]
 
 NOMINAL_SAMPLING_FREQUENCY_HZ = 65e6
-LARGEST_TEXT_BYTES = 1 << 20
 
 _PROBE_KINDS = ("linear", "phased", "convex")
 _PROBE_KEYS = {
@@ -98,6 +92,7 @@ class ArrusBinRecording(Recording):
             named, n_frames, name = _read_device(prototxt)
             self._bin = named if prototxt == self.path else self._bin
         sidecar = self.path if self.path.suffix == ".toml" else self._bin.with_suffix(".toml")
+        self.beside = prototxt, self._bin, sidecar
         tables = _read_sidecar(sidecar)
         with naming(sidecar):
             probe = _probe(tables["probe"], name, where=f"{sidecar} [probe]")
@@ -172,7 +167,7 @@ def _read_device(path: Path) -> tuple[Path, int, str]:
     if not isinstance(device, dict):
         raise TrueflowError("missing field", where=f"{path} file", expected="file: { filepath: ... n_frames: ... }")
     filepath, n_frames = device.get("filepath"), device.get("n_frames")
-    if not isinstance(filepath, str) or not filepath:
+    if not isinstance(filepath, str) or "\0" in filepath or Path(filepath).name in ("", ".."):
         raise TrueflowError("missing field", where=f"{path} file.filepath", found=filepath, expected="the .bin's name")
     if not isinstance(n_frames, float) or not n_frames.is_integer() or not 1 <= n_frames < 1 << 31:
         raise TrueflowError("not a frame count", where=f"{path} file.n_frames", found=n_frames, expected=">= 1")
@@ -182,20 +177,9 @@ def _read_device(path: Path) -> tuple[Path, int, str]:
 
 
 def _read_sidecar(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        with open(path, "rb") as file:
-            text = file.read(LARGEST_TEXT_BYTES + 1)
-    except OSError as error:
-        raise TrueflowError(
-            "the acquisition is not described", where=str(path), found=error.strerror,
-            expected="a .toml beside the .bin with [probe] and [sequence]",
-        ) from error
-    try:
-        if len(text) > LARGEST_TEXT_BYTES:
-            raise TrueflowError("too large", where=str(path), expected=f"<= {LARGEST_TEXT_BYTES} bytes of TOML")
-        tables = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TrueflowError("not TOML", where=str(path), found=str(error)) from error
+    tables = read_toml(
+        path, what="the acquisition is not described", expected="a .toml beside the .bin with [probe] and [sequence]"
+    )
     for name, known in (("probe", _PROBE_KEYS), ("sequence", _SEQUENCE_KEYS)):
         table = tables.get(name)
         if not isinstance(table, dict):
@@ -209,6 +193,8 @@ def _read_sidecar(path: Path) -> dict[str, dict[str, Any]]:
                     "wrong type", where=f"{path} [{name}] {key}", found=type(value).__name__,
                     expected=known[key].__name__,
                 )
+            if known[key] is float and isinstance(value, int):
+                table[key] = float(value)
     return {name: dict(tables[name]) for name in ("probe", "sequence")}
 
 

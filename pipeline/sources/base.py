@@ -48,6 +48,8 @@ class Recording(ABC):
         Pixels of beamformed data; None for channel data.
     suggested_ensemble : int or None
         Packet length that the recording was made for, where it has one.
+    beside : tuple of Path
+        Further files that it is made of.
     remarks : tuple of str
         What is to be known about this file: what is missing or damaged.
     """
@@ -61,6 +63,7 @@ class Recording(ABC):
     burst_interval_s: float | None = None
     grid: ImageGrid | None = None
     suggested_ensemble: int | None = None
+    beside: tuple[Path, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @abstractmethod

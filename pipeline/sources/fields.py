@@ -14,6 +14,7 @@ from trueflow.pipeline.errors import TrueflowError
 
 __all__ = ["Fields", "check_finite", "naming"]
 
+LARGEST_DEFLATE_RATIO = 1032  # what deflate can reach; an array that declares more than that lies
 LARGEST_SAMPLE_BYTES = 1 << 30  # one slow-time sample: 256 channels, 75 transmits, 10,000 int16 samples take 384 MB
 
 
@@ -112,7 +113,8 @@ class Fields:
         found = self.find(name)
         if found is None:
             return None
-        values = np.asarray(found, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            values = np.asarray(found, dtype=np.float64)
         fits = len(values.shape) == len(shape) and all(
             want is None or have == want for have, want in zip(values.shape, shape, strict=True)
         )

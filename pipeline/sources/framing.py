@@ -16,6 +16,8 @@ __all__ = ["Framing", "packets"]
 
 LONGEST_DEFAULT_ENSEMBLE = 32
 DEFAULT_ENSEMBLE = 16
+LARGEST_PACKET_BYTES = 1 << 32  # ten times the largest in use: a probe of 1,024 elements, or 75 transmits compounded
+MOST_PACKETS = 1 << 22  # 38 hours of 30 frames/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,32 @@ class Framing:
                 found=hop,
                 expected="an even number: packets begin with the short interval",
             )
+        acquisition = recording.acquisition.with_ensemble(ensemble, slow_time_decimation=self.decimate)
+        _check_size(recording, (ensemble - 1) * self.decimate + 1, (kept - ensemble) // hop + 1)
         starts = [
             burst + first * self.decimate
             for burst in range(0, recording.n_slow_time - recording.burst_length + 1, recording.burst_length)
             for first in range(0, kept - ensemble + 1, hop)
         ]
-        return recording.acquisition.with_ensemble(ensemble, slow_time_decimation=self.decimate), hop, starts
+        return acquisition, hop, starts
+
+
+def _check_size(recording: Recording, span: int, n_in_burst: int) -> None:
+    """Refuse packets that no memory holds, and more of them than a list should."""
+    a, grid = recording.acquisition, recording.grid
+    n_values = a.n_transmits * a.probe.n_elements * a.n_samples if grid is None else grid.shape[0] * grid.shape[1]
+    n_bytes = span * n_values * (2 if a.sample_kind == "rf" else 8)
+    if n_bytes > LARGEST_PACKET_BYTES:
+        raise TrueflowError(
+            "packets are too large", where=str(recording.path), found=f"{n_bytes / 2**30:.3g} GiB for {span} pulses",
+            expected=f"<= {LARGEST_PACKET_BYTES >> 30} GiB", advice="choose a smaller --ensemble",
+        )
+    n_packets = recording.n_slow_time // recording.burst_length * n_in_burst
+    if n_packets > MOST_PACKETS:
+        raise TrueflowError(
+            "implausibly many packets", where=str(recording.path), found=n_packets, expected=f"<= {MOST_PACKETS}",
+            advice="choose a larger --ensemble or --hop",
+        )
 
 
 def packets(recording: Recording, framing: Framing) -> tuple[Acquisition, int, Iterator[RfPacket]]:

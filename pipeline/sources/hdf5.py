@@ -1,5 +1,8 @@
-"""HDF5 with its errors in one form: whatever h5py raises on a broken file becomes one TrueflowError."""
+"""HDF5 with its errors in one form: whatever h5py raises on a broken file becomes one TrueflowError.
 
+Links are followed here, one name at a time, so that none leads out of the file; what a dataset declares is held against
+what is stored of it before any of it is read (`trueflow.pipeline.sources.hdf5_check`).
+"""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -12,23 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.pipeline.errors import TrueflowError
-from trueflow.pipeline.sources.fields import LARGEST_SAMPLE_BYTES, Fields, check_finite
+from trueflow.pipeline.sources.fields import LARGEST_DEFLATE_RATIO, LARGEST_SAMPLE_BYTES, Fields, check_finite
+from trueflow.pipeline.sources.hdf5_check import check_dataset, follow
+from trueflow.pipeline.sources.hdf5_text import attribute_text, dataset_text
 
 __all__ = [
     "broken_file",
     "check_samples",
+    "checked",
     "child",
     "class_of",
     "fields_of",
     "name_of",
     "names_in",
+    "number_attribute",
     "open_hdf5",
     "read_block",
+    "text_attribute",
+    "text_dataset",
     "text_of",
 ]
 
+MOST_MEMBERS = 1 << 14  # of a group: the waves of a sequence, tracks; variables in a file
+SMALL_FIELD = 1 << 23  # numbers that are read whatever is stored of them
 LARGEST_FIELD = 1 << 26  # numbers in a metadata field; the largest in use (pixel coordinates) have some millions
-BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError)  # all of them seen on damaged files
+# All of them seen on damaged files.
+BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError)
 
 
 @contextmanager
@@ -67,19 +79,79 @@ def name_of(node: Any) -> str:
 def names_in(group: h5py.Group) -> list[str]:
     """Names of a group's members; those that are not text are left out."""
     with broken_file(name_of(group)):
+        if len(group) > MOST_MEMBERS:
+            raise TrueflowError(
+                "implausibly many members", where=name_of(group), found=len(group), expected=f"<= {MOST_MEMBERS}"
+            )
         return [name for name in group if isinstance(name, str)]
 
 
 def child(group: h5py.Group, name: str) -> Any:
-    """A member of a group (Dataset or Group), or None."""
-    with broken_file(f"{name_of(group)}/{name}"):
-        return group.get(name)
+    """A member of a group (Dataset or Group) of the same file, or None.
+
+    Raises
+    ------
+    TrueflowError
+        Where a link, or the content of a dataset, is in another file; where a dataset declares more than is stored.
+    """
+    where = f"{name_of(group)}/{name}"
+    with broken_file(where):
+        return checked(follow(group, name, where=where), where)
+
+
+def checked(node: Any, where: str) -> Any:
+    """A node as it is, once it has been found harmless."""
+    if isinstance(node, h5py.Dataset):
+        with broken_file(where):
+            check_dataset(node, where)
+    return node
 
 
 def class_of(node: Any) -> str:
     """The `class` attribute as text, empty where there is none (UFF marks its objects with it)."""
-    with broken_file(name_of(node)):
-        return text_of(node.attrs.get("class", ""))
+    return text_attribute(node, "class")
+
+
+def text_attribute(node: Any, name: str) -> str:
+    """An attribute as text, empty where there is none."""
+    with broken_file(f"{name_of(node)} {name}"):
+        key = name.encode()
+        if not h5py.h5a.exists(node.id, key):
+            return ""
+        kind = h5py.h5a.open(node.id, key).get_type()
+        if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
+            return attribute_text(node, name) or ""
+        plain = isinstance(kind, (h5py.h5t.TypeStringID, h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID))
+        return text_of(node.attrs[name]) if plain else ""
+
+
+def number_attribute(node: Any, name: str, default: float) -> float:
+    """An attribute that is one number.
+
+    Raises
+    ------
+    TrueflowError
+        Where it is something else.
+    """
+    with broken_file(f"{name_of(node)} {name}"):
+        key = name.encode()
+        if not h5py.h5a.exists(node.id, key):
+            return default
+        kind = h5py.h5a.open(node.id, key).get_type()
+        if not isinstance(kind, (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID)):
+            raise TypeError("not a number")
+        return float(np.asarray(node.attrs[name], dtype=np.float64).reshape(()))
+
+
+def text_dataset(group: h5py.Group, name: str) -> str:
+    """A dataset that holds one text, empty where there is none."""
+    node = child(group, name)
+    with broken_file(f"{name_of(group)}/{name}"):
+        if not isinstance(node, h5py.Dataset) or node.shape != ():
+            return ""
+        if h5py.check_string_dtype(node.dtype) is not None and node.dtype.kind == "O":
+            return dataset_text(node) or ""
+        return text_of(node[()]) if node.dtype.kind == "S" else ""
 
 
 def text_of(value: Any) -> str:
@@ -99,13 +171,17 @@ def fields_of(group: h5py.Group, path: Path) -> Fields:
 
     def lookup(name: str) -> NDArray[Any] | None:
         node = child(group, name)
-        if not isinstance(node, h5py.Dataset) or node.shape is None:
-            return None
-        if node.size > LARGEST_FIELD:
-            raise TrueflowError(
-                "implausibly large", where=f"{where}/{name}", found=node.shape, expected=f"<= {LARGEST_FIELD} numbers"
-            )
         with broken_file(f"{where}/{name}"):
+            if not isinstance(node, h5py.Dataset) or node.shape is None:
+                return None
+            stored = LARGEST_DEFLATE_RATIO * node.id.get_storage_size() // 8  # numbers: they become float64
+            if node.size > min(LARGEST_FIELD, max(SMALL_FIELD, stored)):
+                raise TrueflowError(
+                    "implausibly large", where=f"{where}/{name}", found=node.shape,
+                    expected=f"<= {LARGEST_FIELD} numbers",
+                )
+            if node.dtype.kind not in "biuf":  # is refused for its type: no need to read it
+                return np.empty(1, node.dtype)
             return np.asarray(node[()])
 
     return Fields(where, lookup)
@@ -156,8 +232,9 @@ def read_block(dataset: Any, selection: Any, where: str) -> NDArray[Any]:
     """A part of a dataset, double precision narrowed to single; no NaN or infinity gets through."""
     with broken_file(where):
         block = np.asarray(dataset[selection])
-    if block.dtype == np.float64:
-        block = block.astype(np.float32)
-    elif block.dtype == np.complex128:
-        block = block.astype(np.complex64)
-    return check_finite(block, where)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused right after
+        if block.dtype == np.float64:
+            block = block.astype(np.float32)
+        elif block.dtype == np.complex128:
+            block = block.astype(np.complex64)
+        return check_finite(block, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,18 +14,20 @@ from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.sources.fields import LARGEST_DEFLATE_RATIO
 from trueflow.pipeline.sources.mat5_check import check_structure
 
 __all__ = ["Declared", "declared_variables", "load_variables"]
 
 Declared = dict[str, tuple[tuple[int, ...], str]]  # name: shape, MATLAB class
-LARGEST_ZLIB_RATIO = 1032  # what deflate can reach; an array that declares more than that lies
 
 
 @contextmanager
 def _broken_file(path: Path) -> Iterator[None]:
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # else a variable that cannot be read becomes a text that says so
+            yield
     except (
         MatReadError,
         OSError,
@@ -36,6 +39,8 @@ def _broken_file(path: Path) -> Iterator[None]:
         NotImplementedError,
         MemoryError,
         OverflowError,
+        UnboundLocalError,
+        Warning,
         zlib.error,
     ) as error:
         raise TrueflowError(
@@ -50,7 +55,7 @@ def _broken_file(path: Path) -> Iterator[None]:
 def declared_variables(path: Path) -> Declared:
     """Names, shapes and classes of a file's variables, without reading them."""
     with _broken_file(path):
-        check_structure(path)
+        check_structure(path, headers_only=True)
         return {name: (tuple(map(int, shape)), kind) for name, shape, kind in whosmat(path, appendmat=False)}
 
 
@@ -76,7 +81,7 @@ def load_variables(path: Path, names: Iterable[str]) -> dict[str, Any]:
         shape, kind = declared[name]
         if kind == "sparse":
             raise TrueflowError("sparse array", where=f"{path} {name}", expected="a full array or a struct")
-        if np.prod(shape, dtype=object) > LARGEST_ZLIB_RATIO * size_bytes:
+        if np.prod(shape, dtype=object) > LARGEST_DEFLATE_RATIO * size_bytes:
             raise TrueflowError(
                 "declares more than the file can hold",
                 where=f"{path} {name}",
@@ -84,4 +89,5 @@ def load_variables(path: Path, names: Iterable[str]) -> dict[str, Any]:
                 expected=f"what fits in {size_bytes} bytes",
             )
     with _broken_file(path):
+        check_structure(path)
         return dict(loadmat(path, variable_names=list(names), appendmat=False))

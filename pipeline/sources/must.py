@@ -23,7 +23,7 @@ from trueflow.pipeline.sources.fields import LARGEST_SAMPLE_BYTES, Fields, check
 from trueflow.pipeline.sources.hdf5 import broken_file, child, fields_of, names_in, open_hdf5
 from trueflow.pipeline.sources.mat5 import load_variables
 from trueflow.pipeline.sources.pulse_order import PulseOrder, arrange
-from trueflow.pipeline.sources.transmits import transmit_from_delays
+from trueflow.pipeline.sources.transmits import waves_from_delays
 
 __all__ = ["MustRecording"]
 
@@ -72,11 +72,8 @@ class MustRecording(Recording):
         center_frequency_hz = param.positive("fc", expected="center frequency in Hz")
         sound_speed_m_s = param.positive("c", expected="m/s", default=DEFAULT_SOUND_SPEED_M_S)
         delays_s = _delays(param, n_transmits, n_elements)
-        transmits = tuple(
-            transmit_from_delays(
-                row, probe, sound_speed_m_s, center_frequency_hz=center_frequency_hz, where=param.name("TXdelay")
-            )
-            for row in delays_s
+        transmits = waves_from_delays(
+            delays_s, probe, sound_speed_m_s, center_frequency_hz=center_frequency_hz, where=param.name("TXdelay")
         )
         prf_hz = param.positive("PRF", expected="pulse repetition frequency in Hz")
         self._order: PulseOrder = arrange(transmits, shape[0], 1.0 / prf_hz, where=param.name("TXdelay"))
@@ -136,7 +133,12 @@ def _find_v73(file: h5py.File, path: Path) -> tuple[Any, Fields]:
             )
     stored = {name.lower(): name for name in names_in(group)}
     fields = fields_of(group, path)
-    return samples, Fields(fields.where, lambda name: fields.find(stored.get(name.lower(), name)))
+
+    def lookup(name: str) -> NDArray[Any] | None:
+        values = fields.find(stored.get(name.lower(), name))
+        return None if values is None else values.transpose()  # arrays are stored transposed
+
+    return samples, Fields(fields.where, lookup)
 
 
 def _narrowed(samples: NDArray[Any]) -> NDArray[Any]:
@@ -148,7 +150,7 @@ def _narrowed(samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checked_shape(samples: Any, where: str) -> tuple[int, ...]:
-    shape = tuple(int(n) for n in samples.shape)
+    shape = tuple(int(n) for n in samples.shape or ())
     kind = samples.dtype.kind
     if kind not in "iufc" and samples.dtype.names != ("real", "imag"):
         raise TrueflowError("wrong type", where=where, found=samples.dtype, expected="real or complex numbers")
@@ -184,7 +186,8 @@ def _stored(samples: Any, frame: int, where: str) -> NDArray[Any]:
         block = np.asarray(samples[frame])
     if block.dtype.names is not None:  # version 7.3 stores complex numbers as a pair of fields
         block = block["real"] + 1j * block["imag"]
-    return check_finite(np.ascontiguousarray(block, dtype=_plain_type(samples.dtype)), where)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused right after
+        return check_finite(np.ascontiguousarray(block, dtype=_plain_type(samples.dtype)), where)
 
 
 def _probe(param: Fields, n_elements: int) -> Probe:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trueflow.pipeline.acquisition import LARGEST_STAGGER, Transmit
 from trueflow.pipeline.errors import TrueflowError
-from trueflow.pipeline.sources.transmits import same_wave
+from trueflow.pipeline.sources.transmits import MOST_WAVES, same_wave
 
 __all__ = ["PulseOrder", "arrange"]
 
@@ -122,12 +122,11 @@ def _cycle(transmits: Sequence[Transmit], where: str) -> int:
     n_transmits = len(transmits)
     if n_transmits == 0:
         raise TrueflowError("no transmits", where=where, expected="at least one")
+    kinds = _kinds(transmits, where)
     length = next(
-        n
-        for n in range(1, n_transmits + 1)
-        if n_transmits % n == 0 and all(same_wave(transmits[i], transmits[i % n]) for i in range(n, n_transmits))
+        n for n in range(1, n_transmits + 1) if n_transmits % n == 0 and (kinds[n:] == kinds[: n_transmits - n]).all()
     )
-    if length > 1 and any(same_wave(transmits[i], transmits[i + 1]) for i in range(length - 1)):
+    if length > 1 and (kinds[1:length] == kinds[: length - 1]).any():
         raise TrueflowError(
             "transmits cannot be compounded",
             where=where,
@@ -136,6 +135,25 @@ def _cycle(transmits: Sequence[Transmit], where: str) -> int:
             advice="reorder the pulses, or store one track or file per transmit",
         )
     return length
+
+
+def _kinds(transmits: Sequence[Transmit], where: str) -> NDArray[np.int64]:
+    """Numbers that are equal where transmits are the same wave."""
+    known: list[Transmit] = []
+    numbers: dict[Transmit, int] = {}
+    for transmit in transmits:
+        if transmit in numbers:
+            continue
+        number = next((i for i, one in enumerate(known) if same_wave(one, transmit)), len(known))
+        if number == len(known):
+            known.append(transmit)
+        if len(known) > MOST_WAVES:
+            raise TrueflowError(
+                "implausibly many different transmits", where=where, found=f"more than {MOST_WAVES}",
+                expected=f"<= {MOST_WAVES} in a slow-time sample",
+            )
+        numbers[transmit] = number
+    return np.array([numbers[transmit] for transmit in transmits])
 
 
 def _stagger(steps_s: NDArray[np.float64], n_repeats: int) -> tuple[int, int] | None:

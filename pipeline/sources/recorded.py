@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.pipeline.config import Config
-from trueflow.pipeline.errors import TrueflowError
+from trueflow.pipeline.errors import TrueflowError, printable
 from trueflow.pipeline.frames import ColorFrame, RfPacket
 from trueflow.pipeline.live.recorder_format import MADE_WITH, result_from_bytes
 from trueflow.pipeline.sources.base import Recording
 from trueflow.pipeline.sources.recorded_index import NOT_SHOWN, RecordingIndex
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from trueflow.pipeline.toml_text import parse_toml
 
 __all__ = ["LiveRecording", "LiveSettings", "open_tfr"]
 
@@ -163,10 +158,7 @@ class LiveRecording(Recording):
             raise TrueflowError("settings are missing", where=where, advice="give them with --config")
         offset, since = self._index.settings_at[revision], self._index.settings_since[revision]
         text, header = self._index.payload(offset), self._index.header(self._index.settings_at.get(since, offset))
-        try:
-            tables = tomllib.loads(text.decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise TrueflowError("not TOML", where=where, found=str(error)[:200]) from error
+        tables = parse_toml(text, where=where)
         made_with = header.index if header.flags & MADE_WITH else None
         return LiveSettings(since, Config.parse(tables, where=where), made_with)
 
@@ -202,7 +194,7 @@ def _remarks(index: RecordingIndex, n_played: int) -> Iterator[str]:
         n_left_out = n_packets - n_played
         yield f"{n_left_out} of {n_packets} packets were not shown live; tfr://{index.path}?packets=all plays them too"
     if index.message is not None:
-        yield f"ended by itself: {index.message}"
+        yield f"ended by itself: {printable(index.message)}"
     elif not index.finished:
         yield "the recorder was killed, or still writes"
     if index.cut_bytes:

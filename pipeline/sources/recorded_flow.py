@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 
 from trueflow.kernels.device import Device
@@ -82,7 +83,16 @@ class RecordedFlow:
         return self._flow(packet)
 
     def _plan(self, settings: LiveSettings) -> ColorFlow:
-        config = settings.config if self._adapt is None else self._adapt(settings.config)
+        config, named = settings.config, settings.config.segment.network
+        config = dataclasses.replace(config, segment=dataclasses.replace(config.segment, network=None))
+        if self._adapt is not None:
+            config = self._adapt(config)
+        if named is not None and config.segment.network is None and config.segment.enabled != "off":
+            raise TrueflowError(
+                "was made with a network of its own", where=str(self._recording.path), found=named,
+                expected="its path from you: what a recording names is not opened",
+                advice="--set segment.network=PATH, if you trust that file, or --set segment.enabled=off",
+            )
         flow = ColorFlow(self._acquisition, config, grid=self._recording.grid, device=self.device)
         if settings.made_with is not None and self._acquisition.n_ensemble == self._recording.burst_length:
             packet = self._recording.packet_numbered(settings.made_with)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from trueflow.pipeline.errors import TrueflowError, nearest
 from trueflow.pipeline.sources.base import Recording
 
-__all__ = ["Content", "open_source", "register_format", "register_scheme", "supported_formats"]
+__all__ = ["Content", "files_of", "open_source", "register_format", "register_scheme", "supported_formats"]
 
 HEAD_BYTES = 4096
 SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+)://")
@@ -87,6 +88,14 @@ def supported_formats() -> tuple[str, ...]:
     return tuple(_FORMATS)
 
 
+def files_of(source: str | Path) -> list[Path]:
+    """The files that an address names: none of them may be an output."""
+    if isinstance(source, Path) or "://" not in source:
+        return [Path(source)]
+    path = Path(unquote(source.partition("://")[2].partition("?")[0]))
+    return [path] if path.is_file() else []
+
+
 def open_source(path: str | Path) -> Recording:
     """Open a recording; a file's format is decided by its content, not by its name.
 
@@ -128,6 +137,8 @@ def _inspect(path: Path) -> Content:
     try:
         if path.is_dir():
             raise TrueflowError("is a folder", where=str(path), expected="a recording")
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise TrueflowError("is not a file", where=str(path), expected="a recording")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.sources.base import Truth
-from trueflow.pipeline.sources.hdf5 import child, fields_of, read_block, text_of
+from trueflow.pipeline.sources.hdf5 import child, fields_of, number_attribute, read_block, text_attribute
 
 __all__ = ["StoredTruth"]
+
+FARTHEST_APEX_M = 10.0
 
 
 class StoredTruth:
@@ -36,16 +38,19 @@ class StoredTruth:
         axes = [fields.array(name, (None,), expected="positions") for name in ("axis_0", "axis_1")]
         if axes[0] is None or axes[1] is None:
             raise fields.missing("axis_0 and axis_1", "the grid of the truth")
-        kind = "polar" if text_of(group.attrs.get("kind", "")) == "polar" else "cartesian"
-        apex_z_m = float(group.attrs.get("apex_z_m", 0.0))
+        kind = text_attribute(group, "kind")
+        apex_z_m = number_attribute(group, "apex_z_m", 0.0)
+        if not abs(apex_z_m) <= FARTHEST_APEX_M:
+            raise TrueflowError("out of range", where=fields.name("apex_z_m"), found=apex_z_m, expected="m")
         self.grid = ImageGrid(axes[0], axes[1], "polar" if kind == "polar" else "cartesian", apex_z_m)
         self._where = f"{path} truth"
         self._velocity, self._mask = (self._map(group, name, n_frames) for name in ("velocity_m_s", "mask"))
 
     def _map(self, group: h5py.Group, name: str, n_frames: int) -> h5py.Dataset:
         dataset, shape = child(group, name), (n_frames, *self.grid.shape)
-        if not isinstance(dataset, h5py.Dataset) or dataset.shape != shape:
-            found = getattr(dataset, "shape", "nothing")
+        fits = isinstance(dataset, h5py.Dataset) and dataset.shape == shape and dataset.dtype.kind in "biuf"
+        if not fits:
+            found = f"{dataset.dtype} {dataset.shape}" if isinstance(dataset, h5py.Dataset) else "nothing"
             raise TrueflowError("does not fit the samples", where=f"{self._where}/{name}", found=found, expected=shape)
         return dataset
 

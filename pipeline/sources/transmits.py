@@ -8,28 +8,65 @@ elements, and the wave is found by least squares.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trueflow.pipeline.acquisition import DivergingWave, PlaneWave, Transmit
+from trueflow.pipeline.acquisition import BOUNDS, DivergingWave, PlaneWave, Transmit
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.probe import Probe
 
 __all__ = [
+    "MOST_WAVES",
     "PLANE_DISTANCE_M",
     "fired_from_zero",
     "firing_delays_s",
     "same_wave",
     "transmit_from_delays",
     "wave_from_source",
+    "waves_from_delays",
 ]
 
 PLANE_DISTANCE_M = 50.0  # a source farther away curves the front by < 4 um over a 40 mm array: lambda / 75 at 5 MHz
 ACCEPTED_PERIODS = 1 / 20  # RMS misfit; delay clocks of 65 MHz leave 0.02 periods at 5 MHz
 LATEST_FIRING_S = 1e-3  # 1.5 m of path; apertures are below 0.2 m
+SMALLEST_APERTURE_M = 1e-5
+MOST_WAVES = 512  # that differ: twice the elements of the largest probes in use
 FEWEST_ELEMENTS = 4  # with fewer, any delays fit a virtual source (three unknowns)
+
+
+def waves_from_delays(
+    rows_s: Iterable[NDArray[np.float64]],
+    probe: Probe,
+    sound_speed_m_s: float,
+    *,
+    center_frequency_hz: float,
+    where: str,
+) -> list[Transmit]:
+    """As `transmit_from_delays`, row by row; a thousand pulses mostly repeat a few patterns, and a fit takes some ms.
+
+    Raises
+    ------
+    TrueflowError
+        As there, or for more than 512 different rows.
+    """
+    known: dict[bytes, Transmit] = {}
+    waves = []
+    for row in rows_s:
+        key = np.asarray(row, dtype=np.float64).tobytes()
+        if key not in known:
+            if len(known) == MOST_WAVES:
+                raise TrueflowError(
+                    "implausibly many different transmits", where=where, found=f"more than {MOST_WAVES}",
+                    expected=f"<= {MOST_WAVES}",
+                )
+            known[key] = transmit_from_delays(
+                row, probe, sound_speed_m_s, center_frequency_hz=center_frequency_hz, where=where
+            )
+        waves.append(known[key])
+    return waves
 
 
 def transmit_from_delays(
@@ -59,26 +96,16 @@ def transmit_from_delays(
     Raises
     ------
     TrueflowError
-        Wrong shape, delays beyond 1 ms, fewer than four firing elements, or a misfit above 1/20 period (RMS): focused
-        transmits and codes over the aperture are not supported.
+        Wrong shape, a speed or frequency that cannot be, elements in one place, delays beyond 1 ms, fewer than four
+        firing elements, or a misfit above 1/20 period (RMS): focused transmits and codes over the aperture are not
+        supported.
     """
     delays = np.asarray(delays_s, dtype=np.float64)
-    if delays.shape != (probe.n_elements,):
-        raise TrueflowError("wrong shape", where=where, found=delays.shape, expected=f"({probe.n_elements},) seconds")
-    latest_s = np.nanmax(np.abs(delays), initial=0.0)
-    if latest_s > LATEST_FIRING_S:
-        raise TrueflowError(
-            "implausible delay", where=where, found=f"{latest_s:g} s", expected=f"<= {LATEST_FIRING_S:g} s"
-        )
-    fires = np.isfinite(delays)
-    if fires.sum() < FEWEST_ELEMENTS:
-        raise TrueflowError(
-            "too few elements fire",
-            where=where,
-            found=int(fires.sum()),
-            expected=f">= {FEWEST_ELEMENTS}",
-            advice="synthetic-aperture transmits are not supported",
-        )
+    fires = _checked_delays(delays, probe, where)
+    for name, value in (("sound_speed_m_s", sound_speed_m_s), ("center_frequency_hz", center_frequency_hz)):
+        low, high = BOUNDS[name]
+        if not low <= value <= high:
+            raise TrueflowError("out of range", where=name, found=value, expected=f"{low:g} to {high:g}")
     x, z = probe.element_positions_m[fires, 0], probe.element_positions_m[fires, 2]
     path_m = delays[fires] * sound_speed_m_s
     accepted_m = ACCEPTED_PERIODS * sound_speed_m_s / center_frequency_hz
@@ -98,6 +125,33 @@ def transmit_from_delays(
         expected=f"<= {ACCEPTED_PERIODS:g} periods",
         advice="focused transmits are not supported",
     )
+
+
+def _checked_delays(delays: NDArray[np.float64], probe: Probe, where: str) -> NDArray[np.bool_]:
+    """Which elements fire, where a wave can be fitted to that."""
+    if delays.shape != (probe.n_elements,):
+        raise TrueflowError("wrong shape", where=where, found=delays.shape, expected=f"({probe.n_elements},) seconds")
+    latest_s = np.nanmax(np.abs(delays), initial=0.0)
+    if latest_s > LATEST_FIRING_S:
+        raise TrueflowError(
+            "implausible delay", where=where, found=f"{latest_s:g} s", expected=f"<= {LATEST_FIRING_S:g} s"
+        )
+    fires = np.isfinite(delays)
+    if fires.sum() < FEWEST_ELEMENTS:
+        raise TrueflowError(
+            "too few elements fire",
+            where=where,
+            found=int(fires.sum()),
+            expected=f">= {FEWEST_ELEMENTS}",
+            advice="synthetic-aperture transmits are not supported",
+        )
+    aperture_m = float(np.ptp(probe.element_positions_m[fires, 0]))
+    if aperture_m < SMALLEST_APERTURE_M:
+        raise TrueflowError(
+            "elements in one place", where="probe", found=f"an aperture of {aperture_m:g} m",
+            expected=f">= {SMALLEST_APERTURE_M:g} m",
+        )
+    return fires
 
 
 def wave_from_source(x_m: float, z_m: float, *, where: str = "transmit source") -> Transmit:

@@ -28,7 +28,7 @@ from trueflow.pipeline.probe import Probe
 from trueflow.pipeline.sources.base import Recording
 from trueflow.pipeline.sources.fields import LARGEST_SAMPLE_BYTES, check_finite, naming
 from trueflow.pipeline.sources.pulse_order import PulseOrder, arrange
-from trueflow.pipeline.sources.transmits import transmit_from_delays
+from trueflow.pipeline.sources.transmits import waves_from_delays
 from trueflow.pipeline.sources.us4us_layout import Layout, firing_axis, layout_of
 from trueflow.pipeline.sources.us4us_metadata import Firing, bounded, find, firings_of, mapping_of, number, probe_of
 from trueflow.pipeline.sources.us4us_objects import FileArray, Inert
@@ -55,6 +55,7 @@ class Us4usRecording(Recording):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.beside = (_metadata_of(self.path),)
         where = str(self.path)
         captures, metadata = _captures_and_metadata(read_pickle(self.path), self.path)
         with naming(self.path):
@@ -102,7 +103,10 @@ class Us4usRecording(Recording):
         self._arrays, self._layout, self._receives = arrays, layout, [firing.receives for firing in firings]
         center_frequency_hz, n_periods, _ = firings[0].pulse
         sound_speed_m_s = bounded(entry, "_context.medium.speed_of_sound", where=where, low=300.0, high=5000.0)
-        waves = _waves(firings, probe, sound_speed_m_s, where=where)
+        waves = waves_from_delays(
+            [firing.delays_s for firing in firings], probe, sound_speed_m_s, center_frequency_hz=center_frequency_hz,
+            where=f"{where}, raw_sequence.ops tx.delays",
+        )
         n_receive_firings = mapping.n_receive_firings if mapping is not None else 1
         sri_s = number(entry, "_context.sequence.sri", where=where, default=0.0)
         self._slow_time = _slow_time(
@@ -174,6 +178,10 @@ class Us4usRecording(Recording):
         return placed
 
 
+def _metadata_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_metadata.pkl")
+
+
 def _captures_and_metadata(content: object, path: Path) -> tuple[list[object], list[Inert]]:
     """The captured frames and one metadata object per output, whichever way they were put into the file."""
     data, metadata = content, None
@@ -190,7 +198,7 @@ def _captures_and_metadata(content: object, path: Path) -> tuple[list[object], l
             expected="captured frames",
             advice="open the file with the data",
         )
-    beside = path.with_name(f"{path.stem}_metadata.pkl")
+    beside = _metadata_of(path)
     if metadata is None and beside.is_file():
         metadata = read_pickle(beside)
     entries = _entries(metadata)
@@ -246,23 +254,6 @@ def _sequence(entry: Inert, *, where: str) -> tuple[list[Firing], Probe]:
                 expected=f"{first.receives.size} channels, as in the first",
             )
     return firings, probe
-
-
-def _waves(firings: list[Firing], probe: Probe, sound_speed_m_s: float, *, where: str) -> list[Transmit]:
-    known: dict[bytes, Transmit] = {}  # most sequences repeat a few firings many times
-    waves = []
-    for index, firing in enumerate(firings):
-        key = firing.delays_s.tobytes()
-        if key not in known:
-            known[key] = transmit_from_delays(
-                firing.delays_s,
-                probe,
-                sound_speed_m_s,
-                center_frequency_hz=firing.pulse[0],
-                where=f"{where}, raw_sequence.ops[{index}].tx.delays",
-            )
-        waves.append(known[key])
-    return waves
 
 
 def _slow_time(

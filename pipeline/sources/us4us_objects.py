@@ -69,6 +69,7 @@ _NUMPY_NAMES = {
 _CONTAINERS = {"collections.OrderedDict": "OrderedDict"}
 _DTYPE = re.compile(r"[?bBhHiIlLqQefdFD]|b1|[iu][1248]|f[248]|c(8|16)")
 _MAX_DIMENSIONS = 8
+MOST_PARTS = 1 << 20
 
 
 class ClassName:
@@ -152,6 +153,8 @@ class FileArray:
     def split(self) -> list[FileArray]:
         """The parts along the first axis, where they lie one after another in the file."""
         if self.offset < 0 or self.order != "C" or len(self.shape) < 2 or 0 in self.shape:
+            return []
+        if self.shape[0] > MOST_PARTS:
             return []
         step = math.prod(self.shape[1:]) * self.dtype.itemsize
         return [

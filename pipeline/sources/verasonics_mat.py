@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.fields import Fields
-from trueflow.pipeline.sources.hdf5 import broken_file, child, open_hdf5, text_of
+from trueflow.pipeline.sources.hdf5 import broken_file, checked, child, open_hdf5, text_attribute, text_of
 
 __all__ = ["MatFile", "open_mat"]
 
@@ -116,10 +116,9 @@ class _Hdf5(MatFile):
                 return None
             if node.size > LARGEST_VALUE:
                 raise TrueflowError("implausibly large", where=where, found=node.shape)
-            content = np.asarray(node[()])
-            is_text = text_of(node.attrs.get("MATLAB_class", "")) == "char"
-        if content.dtype.kind not in "biufc":
-            return None
+            if node.dtype.kind not in "biufc":
+                return None
+            content, is_text = np.asarray(node[()]), text_attribute(node, "MATLAB_class") == "char"
         return text_of(content) if is_text else content.transpose()
 
     def buffer(self, index: int) -> Any:
@@ -145,13 +144,13 @@ class _Hdf5(MatFile):
         if not 0 <= index < node.size or node.size > LONGEST_STRUCT:
             return None
         reference = node[tuple(int(i) for i in np.unravel_index(index, node.shape))]
-        target = self._file[reference] if reference else None
+        target = checked(self._file[reference], "#refs#") if reference else None
         is_value = isinstance(target, h5py.Dataset) and target.shape is not None and not _holds_references(target)
         return target if is_value else None
 
 
 def _holds_references(node: Any) -> bool:
-    return isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is not None
+    return isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is h5py.Reference
 
 
 class _Frames:

@@ -11,7 +11,7 @@ from trueflow.pipeline.acquisition import Transmit
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.probe import Probe, ProbeKind
 from trueflow.pipeline.sources.fields import Fields
-from trueflow.pipeline.sources.transmits import transmit_from_delays
+from trueflow.pipeline.sources.transmits import MOST_WAVES, transmit_from_delays
 from trueflow.pipeline.sources.verasonics_mat import MatFile
 
 __all__ = [
@@ -170,7 +170,13 @@ def waves_of(
 ) -> list[Transmit]:
     """The wave of each pulse, from its firing delays."""
     known: dict[int, Transmit] = {}
-    for tx in {pulse.tx for pulse in pulses}:
+    different = {pulse.tx for pulse in pulses}
+    if len(different) > MOST_WAVES:
+        raise TrueflowError(
+            "implausibly many different transmits", where=f"{mat.path} TX", found=len(different),
+            expected=f"<= {MOST_WAVES}",
+        )
+    for tx in different:
         fields = mat.fields("TX", tx)
         periods = fields.find("Delay")
         if periods is None:

@@ -25,6 +25,8 @@ from trueflow.pipeline.sources.zea_track import Track, read_track
 
 __all__ = ["ZeaRecording"]
 
+MOST_TRACKS = 256  # each is understood before one is chosen
+
 
 class ZeaRecording(Recording):
     """A zea recording, read frame by frame.
@@ -111,6 +113,8 @@ def _groups(file: h5py.File, path: Path, track: int | str | None) -> list[h5py.G
 
 def _choose(groups: list[h5py.Group], file: h5py.File, path: Path) -> Track:
     """The track with the longest burst; tracks that cannot be read count only if none can."""
+    if len(groups) > MOST_TRACKS:
+        raise TrueflowError("implausibly many tracks", where=str(path), found=len(groups), expected=f"<= {MOST_TRACKS}")
     tracks: list[Track] = []
     errors: list[TrueflowError] = []
     for group in groups:

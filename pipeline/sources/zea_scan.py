@@ -11,7 +11,7 @@ from trueflow.pipeline.acquisition import PlaneWave, Transmit
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.probe import Probe, ProbeKind
 from trueflow.pipeline.sources.fields import Fields
-from trueflow.pipeline.sources.transmits import fired_from_zero, transmit_from_delays, wave_from_source
+from trueflow.pipeline.sources.transmits import fired_from_zero, wave_from_source, waves_from_delays
 
 __all__ = ["ZeaClock", "pulse_intervals_s", "read_probe", "read_transmits"]
 
@@ -102,17 +102,9 @@ def _from_delays(
     apodization = scan.array("tx_apodizations", delays_s.shape, expected="weights")
     if apodization is not None:
         delays_s = np.where(apodization == 0, np.nan, delays_s)
-    known: dict[bytes, Transmit] = {}  # a thousand pulses mostly repeat a few patterns, and a fit takes milliseconds
-
-    def wave(row: NDArray[np.float64]) -> Transmit:
-        key = row.tobytes()
-        if key not in known:
-            known[key] = transmit_from_delays(
-                row, probe, sound_speed_m_s, center_frequency_hz=center_frequency_hz, where=scan.name("t0_delays")
-            )
-        return known[key]
-
-    return [wave(row) for row in delays_s]
+    return waves_from_delays(
+        delays_s, probe, sound_speed_m_s, center_frequency_hz=center_frequency_hz, where=scan.name("t0_delays")
+    )
 
 
 def _from_angles(scan: Fields, probe: Probe, n_transmits: int, sound_speed_m_s: float) -> list[Transmit]:

@@ -16,7 +16,7 @@ from trueflow.pipeline.grid import ImageGrid
 from trueflow.pipeline.probe import Probe
 from trueflow.pipeline.sources.beamformed import beamformed_acquisition, grid_from_coordinates
 from trueflow.pipeline.sources.fields import Fields
-from trueflow.pipeline.sources.hdf5 import broken_file, check_samples, child, fields_of, name_of, text_of
+from trueflow.pipeline.sources.hdf5 import check_samples, child, fields_of, name_of, text_dataset
 from trueflow.pipeline.sources.pulse_order import PulseOrder, arrange
 from trueflow.pipeline.sources.zea_scan import ZeaClock, pulse_intervals_s, read_probe, read_transmits
 
@@ -165,14 +165,8 @@ def _probe_of(scan: Fields, file: h5py.File, path: Path) -> Probe | None:
     if not isinstance(group, h5py.Group):
         return read_probe(Fields(f"{path} probe", lambda name: None), scan, kind_text="", name="")
 
-    def text(key: str) -> str:
-        node = child(group, key)
-        if not isinstance(node, h5py.Dataset) or node.shape != ():
-            return ""
-        with broken_file(f"{path} probe/{key}"):
-            return text_of(node[()])
-
-    return read_probe(fields_of(group, path), scan, kind_text=text("type"), name=text("name"))
+    kind, name = text_dataset(group, "type"), text_dataset(group, "name")
+    return read_probe(fields_of(group, path), scan, kind_text=kind, name=name)
 
 
 def _refuse_subapertures(scan: Fields, n_elements: int) -> None:

@@ -236,6 +236,21 @@ def test_a_run_is_written_as_figures_page_and_picture(tiny, tmp_path, monkeypatc
     assert (tmp_path / "compare.md").read_text() == as_page(kept)
 
 
+def test_what_cannot_be_written_is_said_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "nowhere")
+    monkeypatch.setattr(module, "run_compare", lambda *_: pytest.fail("ran"))
+    done = CliRunner().invoke(bench, ["compare", "--update"])
+    assert "cannot be written" in str(done.exception)
+
+
+def test_a_peer_on_other_threads_than_ours_is_not_set_beside_us():
+    document = stored()
+    document["chain"]["rows"][1]["n_threads"] = 4
+    (line,) = [line for line in summary(document) if line.job.startswith("the whole chain")]
+    assert (line.peer, line.times) == (None, None)
+    assert "nan" not in as_page(document)
+
+
 def test_the_command_prints_the_page_and_writes_the_figures(tiny, tmp_path, monkeypatch):
     document, _ = tiny
     asked: list[Budget] = []

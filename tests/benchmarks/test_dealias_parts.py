@@ -14,7 +14,7 @@ from trueflow.benchmarks.command import bench
 from trueflow.benchmarks.dealias import ENGINE, dealiaser
 from trueflow.benchmarks.dealias_command import STAGGER
 from trueflow.benchmarks.dealias_disk import KEPT, disk_scene, run_disk
-from trueflow.benchmarks.dealias_goals import FITTED, FRESH, best_peer, goals
+from trueflow.benchmarks.dealias_goals import FITTED, FRESH, NO_DISK, best_peer, goals
 from trueflow.benchmarks.dealias_markdown import BEGIN, END, with_table
 from trueflow.benchmarks.dealias_page import as_page
 from trueflow.benchmarks.dealias_peers import Peer
@@ -243,3 +243,11 @@ def test_the_reliability_diagram_shows_a_bar_where_there_are_pixels(tmp_path):
     blue = (image == (0x5B, 0x9B, 0xD5)).all(axis=-1).any(axis=0)
     assert blue.any()
     assert not blue[: blue.size // 2].any()
+
+
+def test_disk_goals_without_the_recording_say_so_and_do_not_vanish():
+    left_out = {"timing": [], "skipped": [{"name": "disk", "reason": "the recording is not on this machine"}]}
+    found = goals(left_out)
+    assert [goal.limit for goal in found] == ["no pixel"] * 3 + ["at most 0.3 %"] * 2
+    assert {(goal.found, goal.met) for goal in found} == {(NO_DISK, None)}
+    assert not goals({"timing": []}), "nobody asked for the disk"

@@ -10,7 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 from trueflow.benchmarks.evidence import Evidence, border_steps, gather, second_agreement, wall_weights
+from trueflow.benchmarks.evidence_page import as_document, as_part, numbers
 from trueflow.benchmarks.evidence_pictures import FIGURES, INDEX, URL, draw_figures
+from trueflow.benchmarks.generated import load_results
 from trueflow.pipeline.cli.demo import SETTINGS
 from trueflow.pipeline.config import Config
 
@@ -98,3 +100,27 @@ def test_the_figures_are_in_the_docs() -> None:
     for name in FIGURES:
         assert f"(pictures/{name})" in page
         assert (docs / "pictures" / name).stat().st_size < LARGEST_BYTES
+
+
+def test_the_numbers_kept_are_of_the_frame_in_the_pictures(evidence: Evidence) -> None:
+    kept = load_results()["evidence"]
+    assert (kept["source"], kept["index"]) == (URL, INDEX)
+    found = numbers(evidence)
+    assert found == pytest.approx(kept["numbers"], rel=0.02, abs=0.01), "make pictures"
+
+
+def test_the_vein_is_the_slow_vessel_and_what_is_wrong_less_coherent(evidence: Evidence) -> None:
+    found = numbers(evidence)
+    slow = np.abs(evidence.truth.velocity_m_s) < 0.3 * evidence.frame.velocity.nyquist_velocity_m_s
+    below = np.arange(evidence.regions.shape[0])[:, None] > 0.6 * evidence.regions.shape[0]
+    vein = evidence.judged & slow & below
+    assert found["confidence_vein"] == pytest.approx(np.median(evidence.frame.velocity.confidence[vein]), abs=0.02)
+    assert found["coherence_wrong"] < found["coherence_right"]
+    assert found["wrong_as_shown"] == pytest.approx(1 - evidence.share_right(evidence.frame.velocity.fold))
+
+
+def test_the_table_tells_what_is_kept() -> None:
+    found = dict.fromkeys(load_results()["evidence"]["numbers"], 0.5) | {"wrong_as_shown": 0.123}
+    made = {"processor": "X", "cores": "2", "date": "2026-01-01", "commit": "abc"}
+    text = as_part(as_document(found, source="sim://x", index=3, made=made))
+    assert all(told in text for told in ("12 %", "Frame 3 of `sim://x`", "commit abc"))

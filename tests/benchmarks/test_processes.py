@@ -39,8 +39,14 @@ def test_what_fails_in_another_process_fails_here(n_processes):
 
 def test_a_case_is_made_once_and_is_the_one_that_is_loaded(tmp_path):
     case = next(case for case in all_cases() if case.family == "straight" and case.n_pulses == 8)
-    assert make_missing([case, case], tmp_path) == 1
     path = case_path(case, tmp_path)
+    earlier = path.with_name(f"{case.name}-0123456789ab.npz")
+    others = [path.with_name(name) for name in (f"{case.name}-fresh3-0123456789ab.npz", f"{case.name}-mine.npz")]
+    for file in (earlier, *others):
+        file.touch()
+        os.utime(file, (1, 1))
+    assert make_missing([case, case], tmp_path) == 1
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others]), "only the same case of an earlier set gives way"
     made = path.stat().st_mtime_ns
     assert make_missing([case], tmp_path) == 0
     scene = load_scene(case, tmp_path, get_device("cpu", n_threads=2))

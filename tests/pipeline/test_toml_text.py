@@ -47,6 +47,11 @@ def test_a_missing_file_is_named_in_the_words_of_who_asks(tmp_path: Path) -> Non
         read_toml(tmp_path / "a.toml", what="not described", expected="[probe]")
 
 
+def test_a_name_that_is_no_path_is_one_error() -> None:
+    with pytest.raises(TrueflowError, match=r"a\\x00b: cannot be read; found embedded null byte"):
+        read_toml("a\0b")
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("3", 3), ("'3'", "3"), ("none of it", "none of it"), ("[1, 2]", [1, 2]), ("3:4", "3:4")]
 )

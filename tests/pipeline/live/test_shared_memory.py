@@ -512,3 +512,19 @@ def test_the_description_of_the_documentation_is_one() -> None:
     described = Description.unpack(text.split("```json\n")[1].split("```")[0].encode())
     assert described.layout.shape == (8, 1, 2, 128)
     assert described.name == "my scanner"
+
+
+def test_the_memory_of_another_user_is_not_mapped(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes first has the name: the folder is everybody's."""
+    with open_writer(url):
+        me = os.geteuid()
+        monkeypatch.setattr(os, "fstat", lambda descriptor, stat=os.fstat: _of_user(stat(descriptor), me + 7))
+        monkeypatch.setattr(os, "geteuid", lambda: me + 8)
+        with pytest.raises(TrueflowError, match=f"belongs to another user; found user {me + 7}"):
+            open_source(url)
+
+
+def _of_user(status: os.stat_result, user: int) -> os.stat_result:
+    fields = list(status)
+    fields[4] = user
+    return os.stat_result(fields)

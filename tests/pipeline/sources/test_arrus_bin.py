@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from trueflow.pipeline.acquisition import DivergingWave, PlaneWave
+from trueflow.pipeline.cli import main
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.arrus_bin import ArrusBinRecording
 from trueflow.pipeline.sources.prototxt import read_prototxt
@@ -72,6 +73,17 @@ def test_slow_time_comes_from_any_of_the_three_files(write: Write, raw: np.ndarr
     assert acquisition.slow_time_rate_hz == pytest.approx(5e3)
     assert (acquisition.n_ensemble, acquisition.sound_speed_m_s, acquisition.rx_start_s) == (5, 1540.0, 0.0)
     assert acquisition.probe.name == "SL1543"
+
+
+@pytest.mark.parametrize("output", ["x.bin", "x.toml", "x.prototxt"])
+def test_none_of_the_three_files_is_overwritten(write: Write, output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write().with_suffix(".prototxt")
+    before = (source.parent / output).read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", str(source), "-o", str(source.parent / output), "--set", "grid.z_min_m=1e-4"])
+    assert ended.value.code == 2
+    assert "is an input" in capsys.readouterr().err
+    assert (source.parent / output).read_bytes() == before
 
 
 def test_frames_are_counted_where_no_prototxt_says(write: Write) -> None:

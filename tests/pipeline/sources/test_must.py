@@ -119,7 +119,7 @@ def test_version_73_files_are_read_pulse_by_pulse(
         stored["real"], stored["imag"] = rf, 2 * rf
     with h5py.File(tmp_path / "v73.mat", "w", userblock_size=512) as file:
         file["RF"] = stored
-        param = {"fs": 20e6, "fc": 5e6, "PRF": 8e3, "pitch": 0.3e-3, "TXdelay": np.zeros((17, 1)).T}
+        param = {"fs": 20e6, "fc": 5e6, "PRF": 8e3, "pitch": 0.3e-3, "TXdelay": np.zeros((1, 17)).T}
         for name, value in param.items():
             file[f"param/{name}"] = np.atleast_2d(value)
     with MustRecording(tmp_path / "v73.mat") as recording:
