@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -63,7 +64,9 @@ def trueflow(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from trueflow.pipeline.cli import main; main()", *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+    # In the background of a shell, where a run of the tests may be, interrupts are ignored, also by who is started there.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=heed)
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_the_picture_recovers_within_two_frames_of_whatever_goes_wrong(url: str,
     assert tally.n_stalls >= 1
     assert report.n_silences >= 1
     lost = set(range(count)) - set(album.frames)
-    assert len(lost) == report.source.n_lost == tally.n_lost + tally.n_reordered + tally.n_corrupted > 0
+    assert len(lost) == report.source.n_lost >= tally.n_lost + tally.n_reordered + tally.n_corrupted > 0
     compared = 0
     for index, frame in album.frames.items():
         if {index, index - 1, index - 2} & lost:
