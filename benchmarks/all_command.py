@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -38,12 +40,15 @@ class Part:
         On top of ours.
     lacking : callable
         Why it cannot be run here; empty where it can.
+    timed : bool
+        Whether it measures times, and so wants the machine to itself.
     """
 
     name: str
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     lacking: Callable[[], str] = str
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +67,19 @@ def parts() -> list[Part]:
         _bench("whole"),
         _bench("limits"),
         _bench("latency", "--quick"),
-        _bench("compare", lacking=_no_peers),
-        Part("viewer", (*_window(), *TRUEFLOW, "bench", "viewer", "--seconds", "5", "--update"), lacking=_no_window),
+        _bench("compare", "--seconds", "25", lacking=_no_peers),
+        Part("viewer", (*_window(), *TRUEFLOW, "bench", "viewer", "--seconds", "4", "--update"), lacking=_no_window),
         _bench("segmentation"),
-        _bench("dealias", "--rounds", "60"),
+        _bench("dealias", "--rounds", "40"),
         _bench("simulation", lacking=_no_matplotlib),
-        Part("demo", (sys.executable, "-m", "trueflow.benchmarks.demo_picture", "docs/pictures/demo.png")),
-        Part("pictures", (sys.executable, "-m", "trueflow.benchmarks.evidence_pictures", "docs/pictures")),
+        Part("demo", (sys.executable, "-m", "trueflow.benchmarks.demo_picture", "docs/pictures/demo.png"), timed=False),
+        Part("pictures", (sys.executable, "-m", "trueflow.benchmarks.evidence_pictures", "docs/pictures"), timed=False),
         Part(
             "screenshots",
             (sys.executable, "-m", "pytest", "-q", "tests/viewer/test_page.py"),  # not the tests' own references
             (("TRUEFLOW_SCREENSHOTS", "write"),),
             _no_page_tests,
+            timed=False,
         ),
     ]
 
@@ -118,7 +124,7 @@ def _no_page_tests() -> str:
 
 
 def run_parts(chosen: Sequence[Part], say: Callable[[str], None]) -> list[Outcome]:
-    """Run parts one after another; one that fails does not stop the next.
+    """Run parts one after another, and those that time nothing side by side at the end; a failure stops no other.
 
     Parameters
     ----------
@@ -127,13 +133,21 @@ def run_parts(chosen: Sequence[Part], say: Callable[[str], None]) -> list[Outcom
         Takes a line as each part ends.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
-    outcomes, began = [], time.monotonic()
-    for part in chosen:
-        outcomes.append(_run(part))
-        last, total = outcomes[-1], time.monotonic() - began
-        why = f": {last.why}" if last.why else ""
-        say(f"{last.part:12s} {last.verdict:8s} {last.seconds:6.1f} s, {total:6.1f} s in all{why}")
+    began = time.monotonic()
+    last = [part for part in chosen if not part.timed]
+    outcomes = []
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for outcome in chain((_run(part) for part in chosen if part.timed), _together(pool, last)):
+            outcomes.append(outcome)
+            why = f": {outcome.why}" if outcome.why else ""
+            total = time.monotonic() - began
+            say(f"{outcome.part:12s} {outcome.verdict:8s} {outcome.seconds:6.1f} s, {total:6.1f} s in all{why}")
     return outcomes
+
+
+def _together(pool: ThreadPoolExecutor, last: Sequence[Part]) -> Iterator[Outcome]:
+    """Begun only when this is asked for its first: after all that was timed."""
+    yield from pool.map(_run, last)
 
 
 def _run(part: Part) -> Outcome:

@@ -20,7 +20,7 @@ __all__ = ["latency"]
 RESULTS = Path(__file__).resolve().parent / "results"
 CASES = ("femoral", "edge192")
 PARTS = ("ladder", "overlap", "soak")
-QUICK_PARTS, QUICK_RATES_HZ = ("ladder", "soak"), (15.0, 30.0, 45.0, 60.0)
+QUICK_PARTS, QUICK_RATES_HZ = ("ladder", "soak"), (15.0, 30.0, 60.0)
 QUICK_S, QUICK_SOAK_S, QUICK_PACKETS = 6.0, 30.0, 12
 
 
@@ -35,7 +35,7 @@ QUICK_S, QUICK_SOAK_S, QUICK_PACKETS = 6.0, 30.0, 12
     "--soak-seconds", type=click.FloatRange(min=10), default=300.0, show_default=True, help="Of the soak."
 )
 @click.option(
-    "--quick", is_flag=True, help="Two and a half minutes: few rates, 6 s each; a soak of 30 s; no overlap."
+    "--quick", is_flag=True, help="Two minutes: few rates, 6 s each; a soak of 30 s; no overlap."
 )
 @click.option("--packets", type=click.IntRange(min=1), default=30, show_default=True, help="Simulated for the soak.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures.")

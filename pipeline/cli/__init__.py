@@ -6,6 +6,7 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -70,6 +71,12 @@ def cli() -> None:
     """Color Doppler without aliasing, from raw ultrasound channel data. Research use only."""
 
 
+def _terminate(*_: object) -> NoReturn:
+    """Unwind, so that no half-written file remains; told twice, do not break that off."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(TERMINATED)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 130 interrupted.
 
@@ -78,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, optional
         Default: those of the process.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # unwinds, so that no half-written file remains
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(None if arguments is None else list(arguments), prog_name="trueflow", standalone_mode=False)
     except click.ClickException as error:
