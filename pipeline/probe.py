@@ -14,6 +14,7 @@ __all__ = ["Probe", "ProbeKind"]
 
 ProbeKind = Literal["linear", "convex", "phased"]
 LONGEST_NAME = 200
+LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,34 +45,7 @@ class Probe:
     def __post_init__(self) -> None:
         positions = np.array(self.element_positions_m, dtype=np.float64)
         angles = np.array(self.element_angles_rad, dtype=np.float64)
-        if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) == 0:
-            raise TrueflowError(
-                "wrong shape", where="probe.element_positions_m", found=positions.shape, expected="(n_elements, 3)"
-            )
-        if angles.shape != positions.shape[:1]:
-            raise TrueflowError(
-                "wrong shape", where="probe.element_angles_rad", found=angles.shape, expected=positions.shape[:1]
-            )
-        if not (np.isfinite(positions).all() and np.isfinite(angles).all()):
-            raise TrueflowError(
-                "not finite", where="probe geometry", found="NaN or infinity", expected="metres, radians"
-            )
-        if np.abs(positions).max() > 1.0:
-            raise TrueflowError(
-                "implausible size",
-                where="probe.element_positions_m",
-                found=f"{np.abs(positions).max():g} m",
-                expected="an array smaller than 1 m",
-                advice="positions are in metres",
-            )
-        if np.ptp(positions[:, 1]) > 1e-6:
-            raise TrueflowError(
-                "elements lie off the imaging plane",
-                where="probe.element_positions_m",
-                found=f"y from {positions[:, 1].min():g} to {positions[:, 1].max():g} m",
-                expected="one y for all",
-                advice="matrix arrays are not supported",
-            )
+        _check_geometry(positions, angles, self.kind)
         for name in ("center_frequency_hz", "bandwidth_fraction", "element_width_m"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:  # nor is NaN
@@ -170,6 +144,43 @@ class Probe:
     def n_elements(self) -> int:
         """Number of elements."""
         return len(self.element_positions_m)
+
+
+def _check_geometry(positions: NDArray[np.float64], angles: NDArray[np.float64], kind: ProbeKind) -> None:
+    """Refuse what is no array in the imaging plane."""
+    if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) == 0:
+        raise TrueflowError(
+            "wrong shape", where="probe.element_positions_m", found=positions.shape, expected="(n_elements, 3)"
+        )
+    if angles.shape != positions.shape[:1]:
+        raise TrueflowError(
+            "wrong shape", where="probe.element_angles_rad", found=angles.shape, expected=positions.shape[:1]
+        )
+    if not (np.isfinite(positions).all() and np.isfinite(angles).all()):
+        raise TrueflowError(
+            "not finite", where="probe geometry", found="NaN or infinity", expected="metres, radians"
+        )
+    if np.abs(positions).max() > 1.0:
+        raise TrueflowError(
+            "implausible size",
+            where="probe.element_positions_m",
+            found=f"{np.abs(positions).max():g} m",
+            expected="an array smaller than 1 m",
+            advice="positions are in metres",
+        )
+    if np.ptp(positions[:, 1]) > 1e-6:
+        raise TrueflowError(
+            "elements lie off the imaging plane",
+            where="probe.element_positions_m",
+            found=f"y from {positions[:, 1].min():g} to {positions[:, 1].max():g} m",
+            expected="one y for all",
+            advice="matrix arrays are not supported",
+        )
+    if kind == "convex" and np.ptp(np.sin(angles)) < LEAST_SPREAD:
+        raise TrueflowError(
+            "a curved probe whose elements look one way", where="probe.element_angles_rad",
+            found=f"angles from {angles.min():g} to {angles.max():g}", expected="normals of an arc, in radians",
+        )
 
 
 def _center_of_arc(x_m: NDArray[np.float64], z_m: NDArray[np.float64]) -> tuple[float, float]:

@@ -56,6 +56,7 @@ WRITING = (
     "tempfile.mkstemp",
     "tempfile.mkdtemp",
 )
+STARTING = ("os.exec", "os.fork", "os.posix_spawn", "subprocess.Popen")
 FORBIDDEN = (
     "os.system",
     "os.exec",
@@ -99,8 +100,9 @@ class Finding:
 class Watch:
     """An audit hook that is armed while an input is read: what is written, started or connected to."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: tuple[str, ...] = ()) -> None:
         self.folder: str | None = None
+        self._allowed = allowed
         self.seen: str | None = None
         sys.addaudithook(self._hear)
 
@@ -117,13 +119,15 @@ class Watch:
             return
         if event == "open":
             path, mode, flags = arguments
+            if isinstance(path, int):  # a descriptor that is open already: a pipe
+                return
             written = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             canary = isinstance(path, (str, bytes)) and "canary" in os.fsdecode(path)
             if (written and not os.fsdecode(str(path)).startswith(self.folder)) or canary:
                 self._refuse(f"open {path!r} {mode!r} {flags}")
         elif event in WRITING and not os.fsdecode(str(arguments[0])).startswith(self.folder):
             self._refuse(f"{event} {arguments[:2]}")
-        elif event in FORBIDDEN and not _importing(event, arguments):
+        elif event in FORBIDDEN and event not in self._allowed and not _importing(event, arguments):
             self._refuse(f"{event} {str(arguments)[:80]}")
 
     def _refuse(self, what: str) -> None:
@@ -185,7 +189,7 @@ class Executor:
 
     def __init__(self, target: Target, folder: Path, *, coverage: bool) -> None:
         self.target, self.folder = target, folder
-        self.watch = Watch()
+        self.watch = Watch(STARTING if target.may_start else ())
         self.coverage = Coverage() if coverage else None
 
     def run(self, data: bytes) -> tuple[bool, Finding | None]:

@@ -215,6 +215,20 @@ def mutate_text(random: Random, data: bytes, words: tuple[str, ...] = ()) -> byt
     return "".join(tokens).encode("utf-8", "replace")[:MOST_BYTES]
 
 
+def mutate_numbers(random: Random, data: bytes) -> bytes:
+    """One to three numbers somewhat different: what comes out is mostly still understood."""
+    text = data.decode("utf-8", "replace")
+    for _ in range(random.choice((1, 1, 2, 3))):
+        found = list(re.finditer(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?", text))
+        if not found:
+            break
+        match = random.choice(found)
+        value = float(match[0]) * random.choice((-1, 0, 0.5, 0.9, 1.1, 2, 10, 0.1)) + random.choice((0, 0, 1, -1, 1e-3))
+        shown = str(round(value)) if match[0].lstrip("-+").isdigit() and abs(value) < 1e300 else repr(value)
+        text = text[: match.start()] + shown + text[match.end() :]
+    return text.encode("utf-8", "replace")
+
+
 def text_of(*words: str) -> Mutator:
     """`mutate_text` with the words of a format."""
     return lambda random, data: mutate_text(random, data, words)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -97,22 +98,27 @@ def _run_once(outcome: Outcome, folder: Path, seed: int, executions: int, second
 
 
 def _look_on(process: subprocess.Popen[str], folder: Path, most_cpu_s: float) -> Finding | None:
-    """Wait for the end; end it where one input takes too long or too much memory."""
-    last, cpu_s, since_s = -1, 0.0, time.monotonic()
+    """Wait for the end; end it where one input takes too long or too much memory.
+
+    Waiting is counted in looks at a process that runs or sleeps: somebody may stop it, and us, for a while.
+    """
+    last, cpu_s, n_looks = -1, 0.0, 0
     while process.poll() is None:
         time.sleep(LOOK_S)
         with contextlib.suppress(OSError, IndexError):
             n_run, _, began_s = STATE.unpack((folder / "state").read_bytes()[: STATE.size])
-            now_cpu_s, bytes_now = _usage(process.pid)
+            now_cpu_s, bytes_now, is_stopped = _usage(process.pid)
+            n_looks += not is_stopped
             if n_run != last or began_s == 0.0:
-                last, cpu_s, since_s = n_run, now_cpu_s, time.monotonic()
+                last, cpu_s, n_looks = n_run, now_cpu_s, 0
             found = None
-            if now_cpu_s - cpu_s > most_cpu_s or (time.monotonic() - since_s > MOST_WALL_S and last >= 0):
-                found = Finding("hang", "hang", f"more than {now_cpu_s - cpu_s:.0f} s of processor time")
+            if now_cpu_s - cpu_s > most_cpu_s or n_looks * LOOK_S > MOST_WALL_S:
+                used = f"{now_cpu_s - cpu_s:.0f} s of processor time in {n_looks * LOOK_S:.0f} s"
+                found = Finding("hang", "hang", used)
             elif bytes_now > HARD_MEMORY_BYTES:
                 found = Finding("memory", "memory, seen from outside", f"{bytes_now >> 20} MB")
             if found is not None and began_s:
-                process.send_signal(6)  # SIGABRT: faulthandler says where it was
+                process.send_signal(signal.SIGABRT)  # faulthandler says where it was
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(5)
                 process.kill()
@@ -120,7 +126,8 @@ def _look_on(process: subprocess.Popen[str], folder: Path, most_cpu_s: float) ->
     return None
 
 
-def _usage(pid: int) -> tuple[float, int]:
-    """Processor time (s) and resident memory (bytes)."""
+def _usage(pid: int) -> tuple[float, int, bool]:
+    """Processor time (s), resident memory (bytes), whether it is stopped."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICKS, int(words[21]) * os.sysconf("SC_PAGE_SIZE")
+    used_s = (int(words[11]) + int(words[12])) / TICKS
+    return used_s, int(words[21]) * os.sysconf("SC_PAGE_SIZE"), words[0] in "Tt"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .mutate import Mutator, text_of
+from .mutate import Mutator, mutate_numbers, text_of
 from .mutate_hdf5 import mutate_hdf5
 from .mutate_mat5 import mutate_mat5
 from .mutate_pickle import mutate_pickle
@@ -23,7 +23,7 @@ CORPUS = Path(__file__).parent / "corpus"
 CRASHES = Path(__file__).parent / "crashes"
 SEPARATOR = b"\n--8<--\n"  # between the files of an input that is several
 MOST_PACKETS = 3
-RARELY = 4
+RARELY = 16
 
 
 class InvalidResultError(Exception):
@@ -48,6 +48,8 @@ class Target:
         Of the files in an input, which then are parts of it.
     cpu_s : float
         What one input may take of the processor; twenty times what a valid one takes, on a slow machine.
+    may_start : bool
+        Whether it tries something in a process of its own.
     always_clean : bool
         Whether its mutators can take anything; those of HDF5 and MATLAB use libraries that crash on damaged files.
     """
@@ -59,6 +61,7 @@ class Target:
     names: tuple[str, ...] = ("input",)
     cpu_s: float = 8.0
     always_clean: bool = True
+    may_start: bool = False
 
     def files(self) -> list[Path]:
         """Valid inputs, and those that once were findings."""
@@ -371,20 +374,29 @@ TARGETS: dict[str, Target] = {
         Target("must", _read_file, (mutate_hdf5, mutate_mat5), always_clean=False),
         Target("verasonics", _read_file, (mutate_hdf5, mutate_mat5), always_clean=False),
         Target("us4us", _read_file, (mutate_pickle,)),
-        Target("arrus", _read_arrus, (text_of(*ARRUS_WORDS),), names=("x.prototxt", "x.toml", "x.bin")),
+        Target("arrus", _read_arrus, (text_of(*ARRUS_WORDS), mutate_numbers), names=("x.prototxt", "x.toml", "x.bin")),
         Target("tfr", _read_tfr, (mutate_recording,)),
-        Target("scene", _read_scene, (text_of(*SCENE_WORDS),), 0.9, names=("scene.toml", "options"), cpu_s=60.0),
-        Target("config", _read_config, (text_of(*CONFIG_WORDS),), 0.9, names=("config.toml", "settings")),
+        Target(
+            "scene",
+            _read_scene,
+            (text_of(*SCENE_WORDS), mutate_numbers, mutate_numbers),
+            0.9,
+            names=("scene.toml", "options"),
+            cpu_s=60.0,
+        ),
+        Target(
+            "config", _read_config, (text_of(*CONFIG_WORDS), mutate_numbers), 0.9, names=("config.toml", "settings")
+        ),
         Target(
             "arrus_session",
             _read_arrus_session,
-            (text_of("sequence", "device", "demodulation", "angles_rad"),),
+            (text_of("sequence", "device", "demodulation", "angles_rad"), mutate_numbers),
             0.9,
             names=("us4r.toml", "options", "us4r.prototxt"),
         ),
         Target("messages", _read_messages, (mutate_messages,)),
         _SegmentTarget("shared_memory", _read_segment, (mutate_segment,)),
-        Target("network", _read_network),
+        Target("network", _read_network, may_start=True),
         Target("weights", _read_weights, (mutate_plan,), names=("weights.json", "plan")),
     )
 }

@@ -12,7 +12,7 @@ from .runner import fuzz
 from .targets import CORPUS, CRASHES, TARGETS
 
 # Inputs of one run: about three seconds each on a slow core.
-EXECUTIONS = {"scene": 200, "network": 40, "verasonics": 60, "zea": 120, "uff": 120, "must": 150, "us4us": 300}
+EXECUTIONS = {"scene": 200, "network": 5, "verasonics": 60, "zea": 120, "uff": 120, "must": 150, "us4us": 300}
 LARGEST_CORPUS_BYTES = 300_000
 
 

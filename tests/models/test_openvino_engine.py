@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -12,6 +13,7 @@ from networks import tiny_logits, tiny_network
 from tolerances import EPS
 
 from trueflow.kernels import Device, get_device
+from trueflow.models import openvino_engine
 from trueflow.models.openvino_engine import OpenVinoEngine
 from trueflow.models.weights import Network, NetworkError, load_shipped
 
@@ -110,3 +112,36 @@ def test_what_is_no_network_is_refused(device):
 def test_without_openvino_the_error_says_what_to_install(device, tiny):
     with mock.patch.dict(sys.modules, {"openvino": None}), pytest.raises(NetworkError, match="pip install openvino"):
         OpenVinoEngine(device, tiny, padded=PADDED)
+
+
+CRASHES = Path(__file__).resolve().parents[1] / "fuzz" / "crashes" / "network"
+
+
+def test_a_network_on_which_openvino_crashes_is_refused(device):
+    """It is tried in a process of its own first."""
+    (damaged,) = CRASHES.glob("crash-*")
+    with pytest.raises(NetworkError, match=r"OpenVINO crashes on the network x \(signal 11\)"):
+        OpenVinoEngine(device, Network("x", "own", "0", damaged.read_bytes()), padded=(16, 16))
+
+
+def test_a_network_that_never_ends_is_refused(device, monkeypatch):
+    monkeypatch.setattr(openvino_engine, "PATIENCE_S", 0.01)
+    with pytest.raises(NetworkError, match="does not come to an end with the network x"):
+        OpenVinoEngine(device, Network("x", "own", "0", tiny_network()), padded=(16, 16))
+
+
+def test_what_is_tried_is_the_installed_package(device, tmp_path, monkeypatch):
+    """Not what lies in the folder that one happens to be in."""
+    (tmp_path / "trueflow.py").write_text("raise SystemExit(-9)")
+    (tmp_path / "numpy.py").write_text("raise SystemExit(-9)")
+    monkeypatch.chdir(tmp_path)
+    with mock.patch.object(openvino_engine.subprocess, "run", wraps=openvino_engine.subprocess.run) as run:
+        OpenVinoEngine(device, Network("y", "own", "1", tiny_network()), padded=(16, 16))
+    (folder,) = (call.kwargs["cwd"] for call in run.call_args_list)
+    assert (folder / "trueflow" / "__init__.py").is_file()
+
+
+def test_shipped_networks_are_known_and_not_tried(device, monkeypatch):
+    monkeypatch.setattr(openvino_engine.subprocess, "run", lambda *_, **__: 1 / 0)
+    openvino_engine._compiled.cache_clear()
+    OpenVinoEngine(device, load_shipped(("fp32",)), padded=(16, 16))

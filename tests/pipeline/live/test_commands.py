@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -61,12 +60,12 @@ def scanner(url: str, acquisition: Acquisition) -> Iterator[Scanner]:
 
 
 def trueflow(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from trueflow.pipeline.cli import main; main()", *arguments]
+    # In the background of a shell, where tests may run, interrupts are ignored, also by who is started there.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heed}; from trueflow.pipeline.cli import main; main()", *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     pipe = subprocess.PIPE
-    # In the background of a shell, where a run of the tests may be, interrupts are ignored, also by who is started there.
-    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=heed)
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 @pytest.fixture

@@ -261,3 +261,10 @@ def test_the_real_disk_is_the_one_in_the_must_file(recordings: Path) -> None:
     read = uff.read(0, 32)
     assert read.dtype == np.float32
     np.testing.assert_array_equal(read, must.read(0, 32))
+
+
+def test_an_arc_whose_elements_look_one_way_is_refused(write_uff: Write) -> None:
+    geometry = np.zeros((7, 17), np.float32)
+    geometry[0], geometry[5] = np.linspace(-2e-3, 2e-3, 17), 0.2e-3
+    with pytest.raises(TrueflowError, match="a curved probe whose elements look one way"):
+        UffRecording(write_uff(probe={"class": "uff.curvilinear_array", "geometry": geometry}))
