@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import time
 import warnings
 from pathlib import Path
 
@@ -47,8 +48,9 @@ def grows(folder: Path) -> None:
 
 def grows_without_end(folder: Path) -> None:
     held = []
-    while True:
-        held.append(np.ones(10 << 20))
+    while True:  # not so fast that the machine is full before somebody looks
+        held.append(np.ones(2 << 20))
+        time.sleep(0.02)
 
 
 def hangs(folder: Path) -> None:
