@@ -22,10 +22,11 @@ __all__ = ["FLOPS", "Numbers", "filled_shares", "launch_bytes", "network_flops",
 
 Numbers = Mapping[str, float]
 
-# Of `sincos_turns`, of `log2_approximate`, `exp2_approximate` and `atan2_turns` (math.cuh, features.cu).
+# Of `sincos_turns`, of `log2_approximate`, `exp2_approximate` and `atan2_turns` (math.cuh).
 SINCOS, LOG2, EXP2, ATAN2 = 22, 10, 16, 20
 # Of delay-and-sum for an element and pixel, whatever the pulses: distance, delay, window, rotation.
-DELAY = 26 + 2 * SINCOS
+WINDOW = 11
+DELAY = 26 + SINCOS + WINDOW
 UNIT_PHASOR = 14
 AGREEMENT_NEIGHBOURS = 25
 COUNT_REGIONS, PAIRS_PER_REGION = 0, 3.0  # as in regions.cuh and regions.py

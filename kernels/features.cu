@@ -27,18 +27,6 @@ struct LevelParams {
   int n_sampled_x, n_sampled;     // columns, pixels that are looked at
 };
 
-TF_INLINE int float_bits(float value) {
-  int bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-TF_INLINE float float_of_bits(int bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 TF_INLINE int level_bin(float value) { return value > 0.f ? float_bits(value) >> LEVEL_SHIFT : 0; }
 
 TF_KERNEL(level_histogram, const LevelParams p, const float* __restrict__ r0, const float* __restrict__ envelope,
@@ -48,17 +36,6 @@ TF_KERNEL(level_histogram, const LevelParams p, const float* __restrict__ r0, co
     atomicAdd(histogram + level_bin(r0[pixel]), 1);
     atomicAdd(histogram + LEVEL_BINS + level_bin(envelope[pixel]), 1);
   }
-}
-
-// |error| < 1e-7 + 6e-8 |log2 x|; what lies below the least normal float counts as that. x = 2^e m, m in [sqrt(1/2),
-// sqrt(2)), and log2(m) = 2 / ln 2 atanh((m - 1) / (m + 1)), whose first dropped term is 4e-8.
-TF_INLINE float log2_approximate(float x) {
-  const int bits = float_bits(max(x, 1.17549435e-38f));
-  const int exponent = (bits - 0x3f3504f3) >> 23;
-  const float m = float_of_bits(bits - exponent * (1 << 23));
-  const float s = (m - 1.f) / (m + 1.f), u = s * s;
-  return static_cast<float>(exponent) +
-         s * (2.88539008f + u * (0.961796694f + u * (0.577078016f + u * 0.412198583f)));
 }
 
 // log2 of the n_above-th value from above, a bin's values taken as evenly spread over the bin's bits.

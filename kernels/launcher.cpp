@@ -1,8 +1,10 @@
 // Runs launches, one after the other, over a small thread pool. The blocks of a launch are taken from a shared counter, and
 // each block's work is its own, so results do not depend on the number of threads. Between two launches of one call
-// threads wait for each other without sleeping, for a few microseconds; between calls they sleep: they do not spin
-// against another library's threads.
+// threads wait for each other without sleeping, for a few microseconds. After a call a thread looks out for the next one
+// for LINGER, what Python takes to bring it (waking a sleeping thread takes as long again); then it sleeps:
+// threads do not spin against another library's.
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -99,10 +101,28 @@ class Pool {
     }
   }
 
+  // Until another call may have begun, but not for long.
+  void linger(uint64_t seen) const {
+    const auto end = std::chrono::steady_clock::now() + LINGER;
+    while (generation_.load(std::memory_order_relaxed) == seen && std::chrono::steady_clock::now() < end) rest();
+  }
+
+  // Leaves the core's execution units to its other thread for a moment.
+  static void rest() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb");
+#endif
+  }
+
   void work() {
     uint64_t seen = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+      lock.unlock();
+      linger(seen);
+      lock.lock();
       wake_.wait(lock, [&] { return generation_ != seen && wanted_ > 0; });
       seen = generation_;
       --wanted_;
@@ -114,6 +134,7 @@ class Pool {
     }
   }
 
+  static constexpr std::chrono::microseconds LINGER{60};
   static constexpr int PATIENCE = 2000;  // looks at the other threads' progress before others may have the core
 
   std::mutex call_mutex_, mutex_;
@@ -123,7 +144,7 @@ class Pool {
   const Launch* const* launches_ = nullptr;
   uint32_t n_progress_ = 0, n_launches_ = 0;
   unsigned n_threads_ = 1, wanted_ = 0, running_ = 0;
-  uint64_t generation_ = 0;
+  std::atomic<uint64_t> generation_{0};
 };
 
 Pool& pool() {

@@ -8,6 +8,20 @@
 // 0 for what is not a number, or infinite.
 TF_INLINE float finite_or_zero(float x) { return fabsf(x) <= LARGEST ? x : 0.f; }
 
+TF_INLINE int nearest_int(float x) { return static_cast<int>(floorf(x + 0.5f)); }
+
+TF_INLINE int float_bits(float value) {
+  int bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+TF_INLINE float float_of_bits(int bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 // cos and sin of 2 pi x, |error| < 2e-7 for |x| < 2^20; minimax on a quarter turn.
 TF_INLINE void sincos_turns(float x, float* sine, float* cosine) {
   // r in [-1/8, 1/8] turn around the nearest quarter turn.
@@ -54,4 +68,15 @@ TF_INLINE float exp2_approximate(float x) {
   float scale;
   memcpy(&scale, &bits, sizeof scale);
   return part * scale;
+}
+
+// |error| < 1e-7 + 6e-8 |log2 x|; what lies below the least normal float counts as that. x = 2^e m, m in [sqrt(1/2),
+// sqrt(2)), and log2(m) = 2 / ln 2 atanh((m - 1) / (m + 1)), whose first dropped term is 4e-8.
+TF_INLINE float log2_approximate(float x) {
+  const int bits = float_bits(max(x, 1.17549435e-38f));
+  const int exponent = (bits - 0x3f3504f3) >> 23;
+  const float m = float_of_bits(bits - exponent * (1 << 23));
+  const float s = (m - 1.f) / (m + 1.f), u = s * s;
+  return static_cast<float>(exponent) +
+         s * (2.88539008f + u * (0.961796694f + u * (0.577078016f + u * 0.412198583f)));
 }

@@ -48,7 +48,6 @@
 #define SECOND_PHASES 64
 
 TF_INLINE int fold_bin(int fold) { return max(0, min(FOLD_BINS - 1, fold + FOLD_ZERO)); }
-TF_INLINE int nearest_int(float x) { return static_cast<int>(floorf(x + 0.5f)); }
 
 // Root of a pixel in the union-find forest; other threads may be shortening it.
 TF_INLINE int find_root(const int* parent, int pixel) {

@@ -72,7 +72,7 @@ class Segmenter:
             self.network = load_shipped(ENGINES[name] if precision == "auto" else (precision,))
         else:
             self.network = load_network(network)
-        self.features = Features(device, shape=shape)
+        self._device, self.features = device, Features(device, shape=shape)
         self.engine = make_engine(name, device, self.network, padded=self.features.padded)
         self._classes = FoldClasses(device, shape=shape, padded=self.features.padded)
         self._agreement = FoldAgreement(device, shape=shape)
@@ -103,9 +103,12 @@ class Segmenter:
         fold_probability : float32 (5, n_z, n_x)
             Of each fold, given that there is flow.
         """
-        tensor = self.features(r0, phase_turns, coherence, envelope, second)
-        fold_class, probability, folds = self._classes(self.engine(tensor))
-        agreed = self._agreement(phase_turns, coherence, fold_class, probability, folds)
+        with self._device.together():
+            tensor = self.features(r0, phase_turns, coherence, envelope, second)
+        logits = self.engine(tensor)
+        with self._device.together():
+            fold_class, probability, folds = self._classes(logits)
+            agreed = self._agreement(phase_turns, coherence, fold_class, probability, folds)
         return fold_class, probability, agreed
 
 

@@ -192,7 +192,13 @@ class _Job:
         name = self.config.dealias.name
         label = "not dealiased" if name == "none" else f"dealiased: {name}"
         return Painter(
-            self.acquisition, self.flow.grid, self.config.display, first=first, n_frames=self.n_frames, label=label
+            self.acquisition,
+            self.flow.grid,
+            self.config.display,
+            first=first,
+            n_frames=self.n_frames,
+            label=label,
+            n_threads=self.options.threads,
         )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trueflow.kernels.device import get_device
+from trueflow.kernels.picture import Look, Picture
 from trueflow.pipeline.config import DisplayConfig
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.frames import ColorFrame
@@ -91,14 +93,31 @@ class Compositor:
     scale : ColorScale
     reference : float
         Envelope that is white at 0 dB of gain.
+    n_threads : int, optional
+        Default: all cores.
     """
 
-    def __init__(self, raster: Raster, display: DisplayConfig, *, scale: ColorScale, reference: float) -> None:
+    def __init__(
+        self,
+        raster: Raster,
+        display: DisplayConfig,
+        *,
+        scale: ColorScale,
+        reference: float,
+        n_threads: int | None = None,
+    ) -> None:
         self.raster = raster
         self.scale = scale
         self._display = display
         self._reference = reference
-        self._colors = color_map(display.color_map)
+        self._device = get_device("cpu", n_threads=n_threads)
+        self._picture = Picture(
+            self._device,
+            shape=raster.grid_shape,
+            corner=raster.corner,
+            fraction=raster.fraction,
+            colors=color_map(display.color_map),
+        )
 
     def __call__(self, frame: ColorFrame, *, wrapped: bool = False, color: bool = True) -> NDArray[np.uint8]:
         """The image, (rows, columns, 3) uint8; black outside the grid.
@@ -112,24 +131,14 @@ class Compositor:
         color : bool
             False for B-mode alone.
         """
-        velocity, raster = frame.velocity, self.raster
-        gray = self._gray(frame)
-        pixels = np.empty((gray.size, 3), np.uint8)
-        pixels[:] = gray[:, None]
-        if color:
-            values = velocity.wrapped_velocity_m_s if wrapped else velocity.velocity_m_s
-            flow, values = raster.velocity(values, velocity.mask, nyquist_velocity_m_s=velocity.nyquist_velocity_m_s)
-            pixels[flow] = self._colors[self.scale.entries(values)]
-        if raster.inside.all():
-            return pixels.reshape(*raster.shape, 3)
-        image = np.zeros((*raster.shape, 3), dtype=np.uint8)
-        image[raster.inside] = pixels
-        return image
-
-    def _gray(self, frame: ColorFrame) -> NDArray[np.uint8]:
-        display = self._display
-        floor = np.float32(self._reference * 10.0 ** (-(display.dynamic_range_db + abs(display.gain_db)) / 20.0))
-        level_db = 20.0 * np.log10(np.maximum(frame.bmode.envelope, floor) / np.float32(self._reference))
-        shade = 1.0 + (self.raster.smooth(level_db) + display.gain_db) / display.dynamic_range_db
-        gray: NDArray[np.uint8] = (255.0 * np.clip(shade, 0.0, 1.0)).astype(np.uint8)
-        return gray
+        velocity, display, scale = frame.velocity, self._display, self.scale
+        look = Look(
+            white=self._reference,
+            range_db=display.dynamic_range_db,
+            gain_db=display.gain_db,
+            low=scale.low_m_s,
+            high=scale.high_m_s,
+            apart=velocity.nyquist_velocity_m_s,  # of more, a blend would draw a seam of velocities that nothing has
+        )
+        values = velocity.wrapped_velocity_m_s if wrapped else velocity.velocity_m_s
+        return self._device.download(self._picture(frame.bmode.envelope, values, velocity.mask, look, in_color=color))

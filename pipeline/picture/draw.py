@@ -56,6 +56,8 @@ class Painter:
         Draw the velocity before dealiasing.
     height_px, width_px : int
         The box that the ultrasound image (without its surroundings) is fitted into.
+    n_threads : int, optional
+        Default: all cores.
     """
 
     def __init__(
@@ -70,12 +72,15 @@ class Painter:
         wrapped: bool = False,
         height_px: int = 640,
         width_px: int = 960,
+        n_threads: int | None = None,
     ) -> None:
         scale = ColorScale(display.scale_m_s or choose_scale_m_s(list(first), wrapped=wrapped), display.baseline_m_s)
         self._wrapped = wrapped
         self._n_frames = n_frames
         raster = Raster(grid, height_px=height_px, width_px=width_px)
-        self._compose = Compositor(raster, display, scale=scale, reference=envelope_reference(first[0]))
+        self._compose = Compositor(
+            raster, display, scale=scale, reference=envelope_reference(first[0]), n_threads=n_threads
+        )
         nyquist_m_s = first[0].velocity.nyquist_velocity_m_s
         lines = facts_line(acquisition, nyquist_m_s), label
         self._layout = Layout.around(raster, lines, counter=self._counter(first[0]))

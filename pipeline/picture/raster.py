@@ -26,12 +26,17 @@ class Raster:
     ----------
     shape : (int, int)
         Rows and columns of the image.
+    grid_shape : (n_z, n_x)
     pitch_m : float
         Side of a pixel.
     x_m, z_m : (float, float)
         Left and right edge, top and bottom edge of the image.
     inside : (rows, columns) bool
         Where the grid has data.
+    corner : (rows, columns) int32
+        Flat index of the grid's pixel above and left of each image pixel; -1 outside.
+    fraction : (2, rows, columns) float32
+        How far down and right of it the image pixel lies, in grid pixels.
     """
 
     def __init__(self, grid: ImageGrid, *, height_px: int, width_px: int) -> None:
@@ -44,7 +49,7 @@ class Raster:
         self.pitch_m = max((bottom - top) / height_px, (right - left) / width_px)
         rows = max(2, round((bottom - top) / self.pitch_m))
         columns = max(2, round((right - left) / self.pitch_m))
-        self.shape = rows, columns
+        self.shape, self.grid_shape = (rows, columns), grid.shape
         self.x_m = left, left + columns * self.pitch_m
         self.z_m = top, top + rows * self.pitch_m
         x = left + (np.arange(columns, dtype=np.float64) + 0.5) * self.pitch_m
@@ -66,6 +71,8 @@ class Raster:
             lower.append(np.minimum(place.astype(np.intp), axis.size - 2))
             fraction.append(place - lower[-1])
         n_x = grid.axis_1.size
+        self.corner = np.where(self.inside, lower[0] * n_x + lower[1], -1).astype(np.int32)
+        self.fraction = np.stack(fraction).astype(np.float32)
         corners = [(0, 0), (0, 1), (1, 0), (1, 1)]
         index = np.stack([(lower[0] + i) * n_x + lower[1] + j for i, j in corners])
         weight = np.stack(

@@ -57,7 +57,8 @@ what binds: i instructions, c first-level cache, m main memory, l latency, s sta
 
 For the same image: the network's input and output, averages over frames (`blend`), staggered pulses
 (`autocorrelate_some`, `lag_phasor`), the SVD filter's sums (`gram`; its eigenvectors are the host's), samples of other
-types, and what is done once a plan (`das_aperture`). The simulator's kernels are meant for the CPU.
+types, and what is done once a plan (`das_aperture`). The simulator's kernels and
+those that draw pictures for files are meant for the CPU.
 
 {others}
 ## What follows

@@ -10,7 +10,7 @@ from .model import GPUS, Case, Gpu, Launch, Prediction, femoral, predict, straig
 from .page import PAGE, table
 from .sass import Code, Loop, parse
 
-NOT_OF_THE_CHAIN = ("probe", "remap", "scatter", "splat")
+NOT_OF_THE_CHAIN = ("picture", "probe", "remap", "scatter", "splat")
 
 LISTING = """\
 \t.headerflags\t@"EF_CUDA_SM75"
@@ -83,7 +83,7 @@ def test_launches_of_a_kernel_are_summed_and_every_gpu_has_its_column():
 
 
 def test_the_page_has_every_kernel_of_the_chain():
-    """Those of the scanner's own rows and of the simulator are not of the chain."""
+    """Those of the scanner's own rows, of the simulator and of pictures for files are not of the chain."""
     case = femoral((87,))
     assert case.numbers["elements"] > 10
     assert len({launch.kernel for launch in case.launches[87]}) > 30
