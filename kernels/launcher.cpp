@@ -157,3 +157,6 @@ Pool& pool() {
 TF_EXPORT void tf_launch(const void* const* launches, unsigned n_launches, unsigned n_threads) {
   pool().run(reinterpret_cast<const Launch* const*>(launches), n_launches, n_threads);
 }
+
+// Hash of the sources that this library was built from.
+TF_EXPORT const char* tf_sources() { return TF_SOURCES; }

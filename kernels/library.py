@@ -7,10 +7,13 @@ import ctypes
 import os
 import platform
 from functools import cache
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["LEVELS", "available_levels", "describe", "library_path", "load_library", "machine_levels"]
+__all__ = [
+    "LEVELS", "available_levels", "describe", "library_path", "load_library", "machine_levels", "sources_hash",
+]  # fmt: skip
 
 # Best first. What each needs, as Linux spells it in /proc/cpuinfo.
 LEVELS: dict[str, frozenset[str]] = {
@@ -87,9 +90,30 @@ def load_library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise RuntimeError(f"the CPU library cannot be loaded: {error}") from error
+    _check_sources(library, path)
     library.tf_launch.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     library.tf_launch.restype = None
     return library
+
+
+def sources_hash() -> str:
+    """Of everything that the library is built from, as CMakeLists.txt makes it."""
+    folder = Path(__file__).resolve().parent
+    files = [path for pattern in ("*.c[pu]*", "*.hpp") for path in folder.glob(pattern)]
+    return sha256(";".join(sorted(sha256(path.read_bytes()).hexdigest() for path in files)).encode()).hexdigest()
+
+
+def _check_sources(library: ctypes.CDLL, path: Path) -> None:
+    """A library and Python halves that are not of one version would compute nonsense, or crash."""
+    try:
+        function = library.tf_sources
+    except AttributeError:
+        built_from = None
+    else:
+        function.restype = ctypes.c_char_p
+        built_from = function().decode()
+    if built_from != sources_hash():
+        raise RuntimeError(f"the CPU library {path} was built from other kernels than these: install Trueflow again")
 
 
 def describe() -> dict[str, object]:

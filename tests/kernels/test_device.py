@@ -13,7 +13,7 @@ import pytest
 from trueflow.kernels import DeviceUnavailableError, device_names, get_device
 from trueflow.kernels.cpu import ALIGNMENT
 from trueflow.kernels.device import Device, register_device
-from trueflow.kernels.library import LEVELS, available_levels, library_path, machine_levels
+from trueflow.kernels.library import LEVELS, available_levels, library_path, machine_levels, sources_hash
 from trueflow.kernels.source import KERNEL_FOLDER, load_source
 
 
@@ -131,6 +131,18 @@ def test_a_level_this_machine_lacks_is_refused(monkeypatch):
     monkeypatch.setenv("TRUEFLOW_LEVEL", "x86-64-v9")
     with pytest.raises(RuntimeError, match="x86-64-v9"):
         library_path()
+
+
+def test_a_library_of_other_kernels_is_refused(tmp_path):
+    other = tmp_path / "trueflow_other.so"
+    built, own = library_path().read_bytes(), sources_hash().encode()
+    assert own in built
+    other.write_bytes(built.replace(own, own[::-1]))
+    program = "from trueflow.kernels import get_device; get_device('cpu')"
+    environment = os.environ | {"TRUEFLOW_LIBRARY": str(other)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "built from other kernels than these: install Trueflow again" in done.stderr
 
 
 @pytest.mark.parametrize("level", [level for level in machine_levels() if level in available_levels()])
