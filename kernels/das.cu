@@ -47,7 +47,7 @@ TF_INLINE float transmit_distance(const Transmit& t, float x, float z) {
 // Tukey window of the position in the aperture, u in [0, 1]; 0 outside.
 TF_INLINE float aperture_weight(float u, float taper) {
   const float t = min(max((u - (1.f - taper)) / taper, 0.f), 1.f);
-  // (1 + cos(pi t)) / 2 = cos^2(pi t / 2), and cos(pi t / 2) / (1 - t^2) is nearly flat: |error| < 1e-9 before rounding,
+  // (1 + cos(pi t)) / 2 = cos^2(pi t / 2), and cos(pi t / 2) / (1 - t^2) is nearly flat: |error| < 2e-9 before rounding,
   // 0 exactly at the edge.
   const float v = t * t;
   const float c = (1.f - v) * (1.f + v * (-0.233700538f + v * (0.0199688006f + v * (-0.00089391218f + v * 2.38250277e-5f))));

@@ -1,8 +1,10 @@
 // Runs launches, one after the other, over a small thread pool. The blocks of a launch are taken from a shared counter, and
 // each block's work is its own, so results do not depend on the number of threads. Between two launches of one call
 // threads wait for each other without sleeping, for a few microseconds. After a call a thread looks out for the next one
-// for LINGER, what Python takes to bring it (waking a sleeping thread takes as long again); then it sleeps:
-// threads do not spin against another library's.
+// for LINGER, what Python takes to bring it (waking a sleeping thread takes as long again), unless there are more threads
+// than cores; then it sleeps. That is the longest that it may stand in the way of another library's threads.
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -102,7 +104,9 @@ class Pool {
   }
 
   // Until another call may have begun, but not for long.
-  void linger(uint64_t seen) const {
+  void linger(uint64_t seen, unsigned n_threads) const {
+    static const unsigned n_cores = std::thread::hardware_concurrency();
+    if (n_threads > n_cores) return;
     const auto end = std::chrono::steady_clock::now() + LINGER;
     while (generation_.load(std::memory_order_relaxed) == seen && std::chrono::steady_clock::now() < end) rest();
   }
@@ -120,8 +124,9 @@ class Pool {
     uint64_t seen = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+      const unsigned n_threads = n_threads_;
       lock.unlock();
-      linger(seen);
+      linger(seen, n_threads);
       lock.lock();
       wake_.wait(lock, [&] { return generation_ != seen && wanted_ > 0; });
       seen = generation_;
@@ -147,8 +152,16 @@ class Pool {
   std::atomic<uint64_t> generation_{0};
 };
 
+Pool* instance = nullptr;
+
 Pool& pool() {
-  static Pool* instance = new Pool;  // never destroyed: threads must not be joined while the process unloads libraries
+  // Never destroyed: threads must not be joined while the process unloads libraries. A forked child has none of its
+  // parent's threads, and perhaps its locks: it begins anew.
+  static const bool made = [] {
+    instance = new Pool;
+    return pthread_atfork(nullptr, nullptr, [] { instance = new Pool; }) == 0;
+  }();
+  static_cast<void>(made);
   return *instance;
 }
 

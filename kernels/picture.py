@@ -80,7 +80,6 @@ class Picture:
         self._corner = device.upload(corner.astype(np.int32))
         self._fraction = device.upload(fraction.astype(np.float32))
         self._colors, self._middle = device.upload(colors.astype(np.uint8)), colors.shape[0] // 2
-        self._shades = device.empty(shape, np.float32)
         self._paint_shades = device.kernel("picture", "picture_shades")
         self._paint = device.kernel("picture", "picture")
         self._looks: tuple[Look, bool, Any, Any] | None = None
@@ -100,16 +99,25 @@ class Picture:
         Returns
         -------
         uint8 (rows, columns, 3)
+
+        Raises
+        ------
+        ValueError
+            Of another shape.
         """
         device, run = self._device, RUN[self._device.name]
-        shades, colored = self._parameters(look, in_color)
+        for name, array in (("envelope", envelope), ("velocity", velocity), ("mask", mask)):
+            if tuple(array.shape) != self._shape:
+                raise ValueError(f"{name}: shape {tuple(array.shape)}, expected {self._shape}")
+        shading, coloring = self._parameters(look, in_color)
         image = device.empty((*self._image_shape, 3), np.uint8)
+        shades = device.empty(self._shape, np.float32)
         n_pixels = math.prod(self._image_shape)
         threads = GPU_THREADS if device.name == "cuda" else 1
         with device.together():
-            self._paint_shades(*pixel_launch(device, math.prod(self._shape)), shades, envelope, self._shades)
+            self._paint_shades(*pixel_launch(device, math.prod(self._shape)), shading, envelope, shades)
             self._paint(
-                (blocks(n_pixels, run * threads), 1, 1), (threads, 1, 1), colored, self._shades, velocity, mask,
+                (blocks(n_pixels, run * threads), 1, 1), (threads, 1, 1), coloring, shades, velocity, mask,
                 self._corner, self._fraction, self._colors, image,
             )  # fmt: skip
         return image

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-__all__ = ["SOURCE", "Advance", "progress_bar", "show_json", "show_table"]
+__all__ = ["SOURCE", "THREADS", "Advance", "progress_bar", "show_json", "show_table"]
 
 Advance = Callable[[int, int], None]  # (done, total)
 
@@ -29,6 +29,7 @@ class _Source(click.ParamType):  # type: ignore[type-arg]
 
 
 SOURCE = _Source()
+THREADS = click.IntRange(1, 256)  # as many as a CPU device takes
 
 
 def show_json(values: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trueflow.pipeline.cli.common import SOURCE, progress_bar, show_json
+from trueflow.pipeline.cli.common import SOURCE, THREADS, progress_bar, show_json
 from trueflow.pipeline.errors import TrueflowError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Options:
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes."
 )
-@click.option("--threads", type=COUNT, help="CPU threads. Default: all cores.")
+@click.option("--threads", type=THREADS, help="CPU threads. Default: all cores.")
 @click.option("--dealiaser", metavar="NAME", help="The same as --set dealias.name=NAME.")
 @click.option("--ensemble", type=COUNT, help="Pulses per frame. Default: what the recording suggests.")
 @click.option("--hop", type=COUNT, help="Pulses from one frame to the next. Default: back to back.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trueflow.pipeline.cli.common import SOURCE
+from trueflow.pipeline.cli.common import SOURCE, THREADS
 
 if TYPE_CHECKING:
     from trueflow.pipeline.config import Config
@@ -79,7 +79,7 @@ class Options:
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes."
 )
-@click.option("--threads", type=COUNT, help="CPU threads. Default: all cores.")
+@click.option("--threads", type=THREADS, help="CPU threads. Default: all cores.")
 @click.option("--dealiaser", metavar="NAME", help="The same as --set dealias.name=NAME.")
 @click.option("--ensemble", type=COUNT, help="Pulses per frame. Default: what the recording suggests.")
 @click.option("--hop", type=COUNT, help="Pulses from one frame to the next. Default: back to back.")

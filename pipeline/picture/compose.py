@@ -130,8 +130,17 @@ class Compositor:
             Draw the velocity before dealiasing.
         color : bool
             False for B-mode alone.
+
+        Raises
+        ------
+        TrueflowError
+            Of another size than the grid.
         """
         velocity, display, scale = frame.velocity, self._display, self.scale
+        if velocity.mask.shape != self.raster.grid_shape:
+            raise TrueflowError(
+                "frame of another size", where="Compositor", found=velocity.mask.shape, expected=self.raster.grid_shape
+            )
         look = Look(
             white=self._reference,
             range_db=display.dynamic_range_db,
@@ -141,4 +150,11 @@ class Compositor:
             apart=velocity.nyquist_velocity_m_s,  # of more, a blend would draw a seam of velocities that nothing has
         )
         values = velocity.wrapped_velocity_m_s if wrapped else velocity.velocity_m_s
-        return self._device.download(self._picture(frame.bmode.envelope, values, velocity.mask, look, in_color=color))
+        image = self._picture(
+            np.ascontiguousarray(frame.bmode.envelope, np.float32),
+            np.ascontiguousarray(values, np.float32),
+            np.ascontiguousarray(velocity.mask, np.bool_),
+            look,
+            in_color=color,
+        )
+        return self._device.download(image)

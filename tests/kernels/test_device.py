@@ -133,6 +133,21 @@ def test_a_level_this_machine_lacks_is_refused(monkeypatch):
         library_path()
 
 
+def test_a_forked_child_computes():
+    """It has none of its parent's threads. (Of children without a pool of their own one in five hung.)"""
+    program = (
+        "import os, numpy as np; from trueflow.kernels import get_device; "
+        "from trueflow.kernels.autocorrelate import Autocorrelator; "
+        "x = np.ones((64, 64, 12), np.complex64); "
+        "plan = Autocorrelator(get_device('cpu', n_threads=2), shape=(64, 64), n_ensemble=12)\n"
+        "for _ in range(40):\n"
+        "    plan(x); child = os.fork()\n"
+        "    if not child: plan(x); plan(x); os._exit(0 if np.allclose(plan(x)[0], 1) else 1)\n"
+        "    assert os.waitpid(child, 0)[1] == 0"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_a_library_of_other_kernels_is_refused(tmp_path):
     other = tmp_path / "trueflow_other.so"
     built, own = library_path().read_bytes(), sources_hash().encode()

@@ -44,7 +44,7 @@ def test_matches_the_reference(device, rng, shape, image_shape):
     gray, shown, expected = picture_reference(*maps, LOOK, corner=corner, fraction=fraction, colors=COLORS)
     assert (ours.shape, ours.dtype) == ((*image_shape, 3), np.uint8)
     flow = ~np.isnan(shown)
-    # Where a rounding may decide: whole grays, half-way between two colors, half a pixel of flow.
+    # Where a rounding may decide: whole grays, half-way between two colors (some roundings of 256 entries).
     open_gray = ~flow & (np.abs(gray - np.rint(gray)) < GRAY) & (gray > 0) & (gray < 255)
     entry = 128 * (1 + np.where(shown < 0, shown / -LOOK.low, shown / LOOK.high))
     open_color = flow & (np.abs(entry - np.floor(entry) - 0.5) < 1e-4)
@@ -82,6 +82,26 @@ def test_what_is_no_number_stays_within_its_pixels(device, rng, bad):
         image = pictured(device, hurt, corner=corner, fraction=fraction)
         far = ~np.isin(corner, [4 * 10 + 4, 4 * 10 + 5, 5 * 10 + 4, 5 * 10 + 5])
         np.testing.assert_array_equal(image[far], clean[far])
+
+
+def test_what_is_no_number_is_black(device):
+    fraction, corner = np.zeros((2, 2, 2), np.float32), np.array([[0, 1], [3, 4]])
+    maps = [np.full((3, 3), value, np.float32) for value in (3.0, 0.2)]
+    for which, flow in ((0, False), (1, True)):
+        hurt = [m.copy() for m in maps]
+        hurt[which][0, 0], hurt[which][1, 1] = np.nan, np.inf
+        image = pictured(device, (*hurt, np.full((3, 3), flow)), corner=corner, fraction=fraction)
+        assert (image[[0, 1], [0, 1]] == (COLORS[128] if flow else 0)).all()
+        assert (image[[0, 1], [1, 0]] == (COLORS[192] if flow else 255)).all()
+
+
+def test_maps_of_another_shape_are_refused(device):
+    plan = Picture(device, shape=(12, 10), corner=np.zeros((4, 4), int), fraction=np.zeros((2, 4, 4)), colors=COLORS)
+    maps = [np.zeros((12, 10), kind) for kind in (np.float32, np.float32, np.bool_)]
+    for which, name in enumerate(("envelope", "velocity", "mask")):
+        wrong = [m[:-1] if i == which else m for i, m in enumerate(maps)]
+        with pytest.raises(ValueError, match=name):
+            plan(*(device.upload(np.ascontiguousarray(m)) for m in wrong), LOOK)
 
 
 def test_another_look_is_seen_at_once(device, rng):
