@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueflow.benchmarks.echoes import Vessel, synthesize
+from trueflow.benchmarks.recordings import DISK, NO_DISK, recordings_folder
 from trueflow.pipeline.acquisition import Acquisition, PlaneWave
 from trueflow.pipeline.config import Config
 from trueflow.pipeline.frames import RfPacket, Stamp
@@ -18,7 +18,7 @@ from trueflow.pipeline.registry import Registry
 
 __all__ = ["CASES", "FEMORAL_VESSEL", "RECORDING", "Case", "CaseUnavailableError"]
 
-RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "PWI_disk.mat"
+RECORDING = recordings_folder() / DISK
 ANGLE_RAD = float(np.deg2rad(10))
 SEED = 1
 FEMORAL_VESSEL = Vessel(depth_m=20e-3, radius_m=4e-3, angle_rad=np.pi / 6, peak_velocity_m_s=0.92)
@@ -129,7 +129,7 @@ def disk() -> Case:
     from trueflow.pipeline.sources import open_source
 
     if not RECORDING.is_file():
-        raise CaseUnavailableError("the recording ../shared/data/PWI_disk.mat is not on this machine")
+        raise CaseUnavailableError(NO_DISK)
     with open_source(RECORDING) as recording:
         acquisition = recording.acquisition.with_ensemble(32)
         samples = recording.read(0, 32)

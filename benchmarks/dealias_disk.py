@@ -10,6 +10,7 @@ import numpy as np
 from trueflow.benchmarks.cases import RECORDING, CaseUnavailableError
 from trueflow.benchmarks.dealias import Contender
 from trueflow.benchmarks.dealias_tally import Tally, tally
+from trueflow.benchmarks.recordings import NO_DISK
 from trueflow.benchmarks.validation import Scene
 from trueflow.kernels.device import Device
 from trueflow.pipeline.chain import ColorFlow
@@ -62,7 +63,7 @@ def run_disk(
 def disk_scene(k: int, device: Device) -> Scene:
     """The chain up to the dealias stage, all settings as by default; truth is the disk's rotation."""
     if not RECORDING.is_file():
-        raise CaseUnavailableError("the recording ../shared/data/PWI_disk.mat is not on this machine")
+        raise CaseUnavailableError(NO_DISK)
     with open_source(RECORDING) as recording:
         acquisition, _, stream = packets(recording, Framing(decimate=k))
         flow = ColorFlow(acquisition, Config(), device=device)

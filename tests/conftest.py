@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
+from trueflow.benchmarks.recordings import recordings_folder
 from trueflow.kernels import Device
 
 # Before any test takes a library away or puts a stand-in in its place: CuPy cannot be loaded a second time.
 with contextlib.suppress(ImportError):
     import_module("cupy")
-
-RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,9 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def recordings() -> Path:
     """The folder of real recordings, which is not part of the project."""
-    if not RECORDINGS.is_dir():
-        pytest.skip("the recordings (../shared/data) are not on this machine")
-    return RECORDINGS
+    folder = recordings_folder()
+    if not folder.is_dir():
+        pytest.skip("real recordings are not on this machine")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from trueflow.benchmarks.recordings import DISK, NO_DISK, recordings_folder
 from trueflow.kernels import Device
 from trueflow.models.data import Frame
 from trueflow.models.features import opposite_classes, opposite_flow
@@ -41,9 +40,9 @@ def bulb(device: Device) -> Frame:
 @pytest.fixture(scope="module")
 def disk(device: Device) -> Frame:
     """The real disk with every third pulse: 2.5 v_N at its rim."""
-    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "PWI_disk.mat"
+    path = recordings_folder() / DISK
     if not path.is_file():
-        pytest.skip("the recording ../shared/data/PWI_disk.mat is not on this machine")
+        pytest.skip(NO_DISK)
     with open_source(path) as recording:
         acquisition, _, stream = packets(recording, Framing(decimate=3))
         flow = ColorFlow(acquisition, Config(), device=device)
