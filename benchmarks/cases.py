@@ -34,6 +34,7 @@ PROCESSING = (
     "doppler.average_z=3",
     "doppler.average_x=3",
     "persistence.factor=0",
+    "mask.power_db=-20",
     "mask.speck_radius=2",
     "dealias.name=none",
 )

@@ -15,10 +15,10 @@ Row = Mapping[str, Any]
 
 OURS = "trueflow"
 JOBS = {
-    "das": "delay-and-sum of a pulse", "velocity": "Doppler velocity", "clutter": "clutter filter",
+    "das": "delay-and-sum, a pulse of 16 at once", "velocity": "Doppler velocity", "clutter": "clutter filter",
     "dealias": "dealiasing", "chain": "the whole chain, a frame",
 }  # fmt: skip
-ONE_PULSE = "one pulse"
+ONE_PULSE, SINGLE = "one pulse", "delay-and-sum, a single pulse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,15 @@ def same_work(row: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def summary(document: Document) -> list[Line]:
-    """A line for every job, at its fastest kind: a whole ensemble for delay-and-sum."""
-    return [_line(JOBS[job], section["rows"]) for job, section in _sections(document)]
+    """A line for every job; delay-and-sum of a whole ensemble and of a single pulse are two."""
+    lines = []
+    for job, section in _sections(document):
+        rows = section["rows"]
+        single = [row for row in rows if kind(row) == ONE_PULSE]
+        lines.append(_line(JOBS[job], [row for row in rows if kind(row) != ONE_PULSE]))
+        if single:
+            lines.append(_line(SINGLE, single))
+    return lines
 
 
 def _line(job: str, rows: Sequence[Row]) -> Line:
@@ -73,8 +80,9 @@ def faster(document: Document) -> list[str]:
 
 def _sentence(job: str, row: Row, ours: Row) -> str:
     variant = f" ({row['variant']})" if row.get("variant") else ""
+    what = SINGLE if kind(row) == ONE_PULSE else JOBS[job]
     sentence = (
-        f"{JOBS[job]}: {row['name']}{variant} takes {milliseconds(_p50(row))} ms, Trueflow {milliseconds(_p50(ours))} "
+        f"{what}: {row['name']}{variant} takes {milliseconds(_p50(row))} ms, Trueflow {milliseconds(_p50(ours))} "
         f"ms, on {threads_in_words(row['n_threads'])}"
     )
     wrong, right = (r.get("wrong_folds") for r in (row, ours))

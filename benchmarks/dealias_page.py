@@ -50,16 +50,17 @@ def _head(document: Document) -> Iterator[str]:
     yield from ("# Wrong folds: the dealiasing engine and its peers", "")
     yield (
         f"Made by `trueflow bench dealias` on set {document['set']}, {made['date'][:10]}, commit {_commit(made)}, "
-        f"{made['processor']}. A fold is wrong where the velocity is off by 2 v_N or more; nobody is told the absolute "
-        "fold. Frames are sorted by the largest true speed in them, the pixels of a family's frames are pooled, and "
-        f"families count alike; one with fewer than {LEAST_FLOW} flow pixels in a band is not counted there, neither "
-        "for the engine nor for peers. Figures per case are in dealias.json."
+        f"{made['processor']}. A fold is wrong where another one brings the velocity nearer the truth; "
+        "nobody is told the absolute fold. Frames are sorted by the largest true speed in them, the pixels of a "
+        f"family's frames are pooled, and families count alike; one with fewer than {LEAST_FLOW} flow pixels in a band "
+        "is not counted there, neither for the engine nor for peers. Figures per case are in dealias.json."
     )
     yield (
         f"\n**{FITTED.capitalize()}**: the scenes that the engine's confidence curves, and with two more draws of the "
         f"faster ones its weights, were fitted to: its figures there flatter it. **{FRESH.capitalize()}**: those of "
         f"{peaks} v_N made {len(FRESH_SEEDS)} times more with other speckle and noise, which nothing was fitted to."
     )
+    yield "\n[The cases with the most wrong folds, as pictures](dealias_worst.png)."
     yield from (f"\n{s['name']} was left out: {s['reason']}." for s in document["skipped"])
     rows = [[g.what, g.limit, g.found, VERDICTS[g.met]] for g in goals(document)]
     if rows:

@@ -8,17 +8,18 @@ from typing import Any
 from trueflow.benchmarks.dealias import ALL_BANDS, BANDS, ENGINE
 from trueflow.benchmarks.dealias_goals import (
     DISK_LIMITS,
-    FITTED,
     FRESH,
     LIMITS,
     MOST_OF_BEST_PEER,
     NO_DISK,
     best_peer,
     figure,
+    goals,
     percent,
     seed_sets,
 )
 from trueflow.benchmarks.markdown import short_stamp, table
+from trueflow.benchmarks.segmentation_page import goals as network_goals
 
 __all__ = ["SOURCES", "results_section"]
 
@@ -28,6 +29,7 @@ Line = tuple[str, str, str, str]  # what, goal, found, verdict
 # Results that README shows, in its order: what they are of, and their page.
 SOURCES = {
     "dealias": ("wrong folds, disk", "benchmarks/results/dealias.md"),
+    "segmentation": ("the network", "benchmarks/results/segmentation.md"),
     "whole": ("RF to image", "benchmarks/results/whole.md"),
     "latency": ("live", "benchmarks/results/latency.md"),
     "compare": ("side by side", "benchmarks/results/compare.md"),
@@ -51,13 +53,20 @@ def results_section(results: Documents) -> str:
 def _lines(results: Documents) -> Iterator[str]:
     yield from _folds(results["dealias"])
     yield ""
-    lines = [*_disk(results["dealias"])]
-    for name, tell in (("whole", _whole), ("latency", _latency), ("compare", _compare), ("limits", _limits),
+    lines = [*_disk(results["dealias"]), *_goals(results["dealias"])]
+    for name, tell in (("segmentation", _network), ("whole", _whole), ("latency", _latency), ("limits", _limits),
                        ("viewer", _viewer)):  # fmt: skip
         if name in results:
             lines += tell(results[name])
     yield from table(("", "goal", "found", ""), lines)
     yield ""
+    yield from (
+        "`femoral` is a frozen packet made for timing, one straight vessel, and not the scene `sim://femoral`.",
+        "",
+    )
+    if "compare" in results:
+        yield from _compare(results["compare"])
+        yield ""
     for name, (what, page) in SOURCES.items():
         if name in results:
             yield f"* [{what}]({page}), `{_command(name, results[name])}`: {short_stamp(results[name]['provenance'])}"
@@ -71,20 +80,37 @@ def _command(name: str, document: Mapping[str, Any]) -> str:
 def _folds(document: Mapping[str, Any]) -> Iterator[str]:
     """Wrong folds by band of speeds, mean over families of scenes."""
     sets = seed_sets(document)
-    peer = best_peer(sets.get(FRESH, document))
+    peer = best_peer(sets.get(FRESH, document)) or ""
     yield (
-        "Wrong folds of the flow that the mask shows, simulated scenes with known truth, mean over\n"
-        f"{len(document['families'])} families; speeds in multiples of v_N:"
+        "Wrong folds of the flow that the mask shows, simulated scenes with known truth, mean over families of\n"
+        "scenes; speeds in multiples of v_N. In brackets: how much of the flow is shown, and the families with enough "
+        "of\nit."
     )
     yield ""
-    head = ["largest speed", "goal", *(f"engine, {seeds}" for seeds in sets), f"{peer}, the best peer", ""]
+    who = [f"{name}, {seeds}" for name in ("engine", peer) for seeds in sets]
+    head = ["largest speed", "goal", *who, ""]
     yield from table(head, [_band(band, sets, peer) for band in (*BANDS, ALL_BANDS)])
+    yield ""
+    yield f"{peer} is the best of the peers. {_second_phase(document)}"
 
 
-def _band(band: tuple[float, float], sets: Mapping[str, Mapping[str, Any]], peer: str | None) -> list[str]:
+def _second_phase(document: Mapping[str, Any]) -> str:
+    """What the engine has and peers have not."""
+    said = "The engine hears a second phase from the channel data's\nsub-bands, which peers have no part for"
+    rates = {
+        row["contender"]: row["wrong_fold_rate"]
+        for row in document.get("evidence", ())
+        if tuple(row["band_v_n"]) == ALL_BANDS
+    }
+    if "without second phase" not in rates:
+        return f"{said}."
+    rate = percent(rates["without second phase"])
+    return f"{said}: without it {rate} of its folds over all are wrong (fitted seeds)."
+
+
+def _band(band: tuple[float, float], sets: Mapping[str, Mapping[str, Any]], peer: str) -> list[str]:
     found = {seeds: figure(part, ENGINE, band, "wrong_fold_rate") for seeds, part in sets.items()}
-    theirs = {seeds: figure(part, peer or "", band, "wrong_fold_rate") for seeds, part in sets.items()}
-    shown = next((theirs[seeds] for seeds in (FRESH, FITTED) if theirs.get(seeds) is not None), None)
+    theirs = {seeds: figure(part, peer, band, "wrong_fold_rate") for seeds, part in sets.items()}
     if band == ALL_BANDS:
         said, goal = "all", f"at most {100 * MOST_OF_BEST_PEER:g} % of the best peer's"
         limits = {seeds: None if rate is None else MOST_OF_BEST_PEER * rate for seeds, rate in theirs.items()}
@@ -95,7 +121,15 @@ def _band(band: tuple[float, float], sets: Mapping[str, Mapping[str, Any]], peer
     pairs = [(found[seeds], limits[seeds]) for seeds in sets]
     judged = [rate <= limit for rate, limit in pairs if rate is not None and limit is not None]
     met = all(judged) if judged else None
-    return [said, goal, *(_share(rate) for rate in found.values()), _share(shown), WORDS[met]]
+    ours = (f"{_share(found[seeds])} ({_shown(part, band)})" for seeds, part in sets.items())
+    return [said, goal, *ours, *map(_share, theirs.values()), WORDS[met]]
+
+
+def _shown(document: Mapping[str, Any], band: tuple[float, float]) -> str:
+    """Of how much flow the folds are judged."""
+    coverage = figure(document, ENGINE, band, "coverage") or 0.0
+    n = figure(document, ENGINE, band, "n_families")
+    return f"{100 * coverage:.0f} %, {n} of {len(document['families'])}"
 
 
 def _share(rate: float | None) -> str:
@@ -103,6 +137,18 @@ def _share(rate: float | None) -> str:
     if rate is None:
         return ""
     return percent(rate) if rate == 0 or rate >= 5e-5 else f"{100 * rate:.2g} %"
+
+
+def _goals(document: Mapping[str, Any]) -> Iterator[Line]:
+    """What the tables above do not say: families that a peer is better on, and confidence."""
+    for goal in goals(document):
+        if goal.what.startswith(("families", "right folds")):
+            yield goal.what, goal.limit, goal.found, WORDS[goal.met]
+
+
+def _network(document: Mapping[str, Any]) -> Iterator[Line]:
+    for goal in network_goals(document):
+        yield f"the network: {goal.what}", goal.limit, goal.found, WORDS[goal.met]
 
 
 def _disk(document: Mapping[str, Any]) -> Iterator[Line]:
@@ -129,30 +175,29 @@ def _latency(document: Mapping[str, Any]) -> Iterator[Line]:
     soak = document.get("soak") or {"goals": ()}
     for goal in soak["goals"]:
         run = f"{soak['rate_hz']:g} packets/s for {soak['seconds']:g} s, `{_command('latency', document)}`"
-        what = f"live, front end in another process, {run}: {goal['what']}"
+        scene = soak["source"].partition("?")[0]
+        what = f"live, `{scene}`, engine alone, front end in another process, {run}: {goal['what']}"
         if goal["found"] is None:
-            yield what, goal["goal"], "not measured: the run is too short", ""
+            yield what, goal["goal"], "the run is too short ([of 5 minutes](benchmarks/results/latency_long.md))", ""
         else:
             yield what, goal["goal"], f"{goal['found']:.4g}", WORDS[goal["met"]]
 
 
-def _compare(document: Mapping[str, Any]) -> Iterator[Line]:
+def _compare(document: Mapping[str, Any]) -> Iterator[str]:
     """Our time by threads, and the fastest of the others on as many."""
-    from trueflow.benchmarks.compare_verdict import summary
+    from trueflow.benchmarks.compare_verdict import milliseconds, summary, threads_in_words
 
+    lines = []
     for line in summary(document):
-        if line.peer is not None and line.times is not None:
-            ours = ", ".join(f"{_milliseconds(seconds)} ({_threads(n)})" for n, seconds in sorted(line.ours_s.items()))
-            theirs = f"{_milliseconds(line.peer['timing']['p50_s'])} ({_threads(line.peer['n_threads'])})"
-            yield f"{line.job}, beside {line.peer['name']}", "", f"{ours}; {theirs}, {line.times:.1f} times ours", ""
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.{1 if seconds >= 1e-3 else 2}f} ms"
-
-
-def _threads(n: int) -> str:
-    return f"{n} thread{'' if n == 1 else 's'}"
+        if line.peer is None or line.times is None:
+            continue
+        ours = (f"{milliseconds(line.ours_s[n])}" if n in line.ours_s else "" for n in (1, 2))
+        variant = f" ({line.peer['variant']})" if line.peer.get("variant") else ""
+        threads = threads_in_words(line.peer["n_threads"])
+        theirs = f"{milliseconds(line.peer['timing']['p50_s'])} ({threads})"
+        lines.append((line.job, *ours, f"{line.peer['name']}{variant}", theirs, f"{line.times:.1f}"))
+    head = ("", "Trueflow, 1 thread, ms", "2 threads", "the fastest beside it", "ms", "times Trueflow's on as many")
+    yield from table(head, lines)
 
 
 def _limits(document: Mapping[str, Any]) -> Iterator[Line]:

@@ -174,7 +174,8 @@ _WORDS = (
     "aliased class, and pixels with the right fold (beyond +-2: +-2), over true flow that the flow mask shows. "
     "The engine: wrong folds on the same pixels, without the network and with it. RMSE: truly aliased pixels after "
     "network and engine, over the peak velocity of the scene's cycle; and the same with the true folds, which is the "
-    "estimator's own error."
+    "estimator's own error. The network's card (models/weights/MODEL_CARD.md) has figures of other scenes: those that "
+    "its training kept back."
 )
 
 

@@ -69,7 +69,7 @@ class MaskConfig(Section):
         Nothing is shown where no transmitted wave passes. Of beamformed data the waves are not known.
     """
 
-    power_db: float = bounded(-20.0, -200, 100)
+    power_db: float = bounded(-15.0, -200, 100)
     coherence: float | None = bounded(None, 0, 1)
     velocity_fraction: float = bounded(0.0, 0, 1)
     speck_radius: int = bounded(2, 0, 100)

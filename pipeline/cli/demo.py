@@ -30,7 +30,6 @@ CAUTION = "Simulated data. Research use only."
 SETTINGS = (
     "mask.velocity_fraction=0.04",
     "mask.coherence=0.25",
-    "mask.power_db=-15",
     "mask.speck_radius=3",
     "display.dynamic_range_db=55",
     "display.gain_db=-8",

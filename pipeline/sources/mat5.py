@@ -14,10 +14,13 @@ from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from trueflow.pipeline.errors import TrueflowError
-from trueflow.pipeline.sources.fields import LARGEST_DEFLATE_RATIO
 from trueflow.pipeline.sources.mat5_check import check_structure
 
 __all__ = ["Declared", "declared_variables", "load_variables"]
+
+# Numbers that a file may declare for each of its bytes: echoes of 12 bits fill one or two, and silence packs well, but
+# those of a whole file that is silent are of no use, and take a thousand times its size as numbers in memory.
+MOST_NUMBERS_PER_BYTE, FEW_NUMBERS = 64, 1 << 20
 
 Declared = dict[str, tuple[tuple[int, ...], str]]  # name: shape, MATLAB class
 
@@ -81,7 +84,7 @@ def load_variables(path: Path, names: Iterable[str]) -> dict[str, Any]:
         shape, kind = declared[name]
         if kind == "sparse":
             raise TrueflowError("sparse array", where=f"{path} {name}", expected="a full array or a struct")
-        if np.prod(shape, dtype=object) > LARGEST_DEFLATE_RATIO * size_bytes:
+        if np.prod(shape, dtype=object) > max(FEW_NUMBERS, MOST_NUMBERS_PER_BYTE * size_bytes):
             raise TrueflowError(
                 "declares more than the file can hold",
                 where=f"{path} {name}",

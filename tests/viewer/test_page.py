@@ -24,7 +24,7 @@ MARK = "<!-- keys: written by `make screenshots` -->\n"
 N_FRAMES, PEAK_FRAME = 20, 4
 SIZE = 1280, 720
 SETTINGS = (
-    "mask.velocity_fraction=0.04", "mask.coherence=0.25", "mask.power_db=-15", "mask.speck_radius=3",
+    "mask.velocity_fraction=0.04", "mask.coherence=0.25", "mask.speck_radius=3",
     "display.dynamic_range_db=55", "display.gain_db=-8",
 )  # fmt: skip
 

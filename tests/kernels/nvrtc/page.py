@@ -26,7 +26,8 @@ A kernel takes the longest of
 * **instructions**: thread instructions, four warps of 32 a clock and multiprocessor, or its floating-point operations
   at the data sheet's rate. Instructions of the loops that matter are counted in the machine code (NVRTC {nvrtc}, for
   each architecture), iterations come from the workload; short kernels execute their code, atomics and all, once a
-  pixel, which is more than they do.
+  pixel, which is more than they do, and a third of it is taken for floating-point; sub-bands are made for a sixth of
+  the image.
 * **first-level cache**: bytes in sectors of 32, at 64 bytes a clock and multiprocessor on sm_75, 128 later.
 * **main memory**: every array moved once, at the data sheet's rate; tables of regions are counted whole, though a frame
   fills a few hundredths of them, and no second-level cache helps.

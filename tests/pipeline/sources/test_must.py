@@ -205,6 +205,13 @@ def test_the_real_disk(recordings: Path) -> None:
     assert acquisition.probe.n_elements == 128
 
 
+def test_a_small_file_of_very_many_numbers_is_refused(write_must: Write) -> None:
+    path = write_must(np.zeros((1 << 19, 4, 2)))
+    assert path.stat().st_size < 1 << 15
+    with pytest.raises(TrueflowError, match="declares more than the file can hold"):
+        MustRecording(path)
+
+
 def test_sparse_samples_are_refused(write_must: Write) -> None:
     path = write_must(csc_matrix(np.eye(5)))
     with pytest.raises(TrueflowError, match=r"must\.mat RF: sparse array"):
