@@ -97,9 +97,20 @@ class _Panel:
             self._text((x, PANEL[1] - BOTTOM + 6), self._labels[size], GRAY, anchor="ma")
         for curve in self._curves:
             self._curve(curve, styles[_who(curve)])
-        for row, curve in enumerate(c for c in self._curves if c["exponent"] is not None):
-            place = (PANEL[0] - RIGHT - 4, PANEL[1] - BOTTOM - 18 - 14 * row)
-            self._text(place, f"{curve['exponent']:.2f}", styles[_who(curve)], anchor="ra")
+        self._exponents(styles)
+
+    def _exponents(self, styles: Mapping[tuple[str, int], str]) -> None:
+        """Beside each curve's last point, moved down where two would overlap."""
+        ends = [
+            (self._y(1e3 * c["points"][-1]["timing"]["p50_s"]), self._x(c["points"][-1]["size"]), c)
+            for c in self._curves
+            if c["exponent"] is not None
+        ]
+        least_y = 0.0
+        for y, x, curve in sorted(ends, key=lambda end: end[0]):
+            at_y = max(y, least_y)
+            self._text((x + 7, at_y), f"{curve['exponent']:.2f}", styles[_who(curve)], anchor="lm")
+            least_y = at_y + FONT_PX
 
     def _curve(self, curve: Curve, color: str) -> None:
         places = [(self._x(p["size"]), self._y(1e3 * p["timing"]["p50_s"])) for p in curve["points"]]
@@ -111,7 +122,7 @@ class _Panel:
     def _x(self, size: float) -> float:
         low, high = math.log(self._sizes[0]), math.log(self._sizes[-1])
         share = (math.log(size) - low) / max(high - low, 1e-9)
-        return LEFT + 16 + share * (PANEL[0] - LEFT - RIGHT - 36)
+        return LEFT + 16 + share * (PANEL[0] - LEFT - RIGHT - 52)
 
     def _y(self, time_ms: float) -> float:
         share = (math.log10(time_ms) - self._low) / (self._high - self._low)
@@ -145,5 +156,5 @@ def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int], styles: Mapping[
         threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
         draw.text((x + FINER * 30, y), f"{name}, {threads}", fill=TEXT, font=font)
         y += FINER * 20
-    note = "in the panels: exponents of time over size\nall three: pixels across, channels, pulses"
+    note = "beside the curves: exponents of time over size\nall three: pixels across, channels, pulses"
     draw.text((x, y + FINER * 6), note, fill=GRAY, font=font)
