@@ -121,6 +121,7 @@ def describe() -> dict[str, object]:
     available = available_levels()
     try:
         path = library_path()
+        load_library()
     except RuntimeError as error:
         return {"error": str(error), "available_levels": list(available), "machine_levels": list(machine_levels())}
     level = path.stem.removeprefix("trueflow_")

@@ -19,6 +19,12 @@ __all__ = ["Fact", "facts"]
 
 NOTABLE_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
 NOTABLE_FEATURES = ("asimd", "asimdhp", "asimddp", "sve", "sve2")
+EXTRAS = (
+    ("PyZMQ", "pyzmq", "zmq", "live"),
+    ("scikit-image", "scikit-image", "skimage", "skimage"),
+    ("TensorFlow", "tensorflow", "tensorflow", "train"),
+    ("PyCUDA", "pycuda", "pycuda", "pycuda"),
+)
 COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 
 
@@ -60,6 +66,10 @@ def facts() -> list[Fact]:
             'pip install "trueflow[tensorrt]" (or tensorrt-rtx)',
         ),
         _package("OpenVINO", ("openvino",), "openvino", "pip install openvino"),
+        *(
+            _package(name, (distribution,), module, f'pip install "trueflow[{extra}]"')
+            for name, distribution, module, extra in EXTRAS
+        ),
         _gl(),
         Fact("Python", sys.version_info >= (3, 10), platform.python_version(), "3.10 or newer"),
         *(
