@@ -145,7 +145,7 @@ def test_a_table_has_as_many_cells_in_each_line():
 def test_who_is_faster_is_said_in_words_with_what_it_costs():
     found = faster(stored())
     assert found == [
-        "delay-and-sum of a pulse: PyMUST (linear, one pulse) takes 6 ms, Trueflow 9 ms, on 1 thread.",
+        "delay-and-sum, a single pulse: PyMUST (linear, one pulse) takes 6 ms, Trueflow 9 ms, on 1 thread.",
         "dealiasing: region-dealias takes 1 ms, Trueflow 2 ms, on 1 thread; wrong folds 45.2 % against 1.0 % at worst.",
         "as sizes grow, delay-and-sum: PyMUST is 2.00 times as fast on 1 thread, at 64, 128, 16 (pixels across, "
         "channels, pulses).",
@@ -165,16 +165,19 @@ def test_if_nobody_is_faster_the_page_says_so():
 
 def test_the_summary_compares_on_as_many_threads():
     lines = {line.job: line for line in summary(stored())}
-    das = lines["delay-and-sum of a pulse"]
+    das = lines["delay-and-sum, a pulse of 16 at once"]
     assert das.ours_s == {1: 2e-3, 2: 1e-3}
     assert das.peer is not None
     assert das.peer["variant"] == "linear, 16 pulses at once"
     assert das.times == pytest.approx(2)
+    single = lines["delay-and-sum, a single pulse"]
+    assert single.peer is not None
+    assert (single.peer["variant"], single.times) == ("linear, one pulse", pytest.approx(6 / 9))
 
 
 def test_who_did_not_run_is_named_with_the_reason():
     page = as_page(stored())
-    assert "* delay-and-sum of a pulse: vbeam: not installed (No module named 'vbeam')" in page
+    assert "* delay-and-sum, a pulse of 16 at once: vbeam: not installed (No module named 'vbeam')" in page
     assert "* delay-and-sum, PyMUST, at 128 x 128, 128, 16: making its matrix would take about 6.2 GB" in page
     assert "| delay-and-sum, ms an ensemble | PyMUST | 1 | 1 | left out |" in page
 
