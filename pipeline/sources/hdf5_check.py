@@ -14,6 +14,7 @@ import h5py
 
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.fields import LARGEST_DEFLATE_RATIO, LARGEST_SAMPLE_BYTES
+from trueflow.pipeline.sources.hdf5_text import is_virtual
 
 __all__ = ["check_dataset", "follow"]
 
@@ -45,6 +46,8 @@ def follow(group: h5py.Group, path: str, *, where: str, n_followed: int = 0) -> 
             return None
         kind = node.id.links.get_info(key).type
         if kind == h5py.h5l.TYPE_HARD:
+            if is_virtual(node, key):
+                _refuse(where, "a virtual dataset")
             node = node[name]
         elif kind == h5py.h5l.TYPE_SOFT:
             if n_followed == LONGEST_CHAIN:

@@ -1,8 +1,9 @@
-"""Texts of variable length, read from an HDF5 file without the HDF5 library.
+"""Texts of variable length, read from an HDF5 file without the HDF5 library; and what it must not open.
 
-Such texts lie in "global heaps". The library (seen with 2.0) trusts what a file says of them: damaged ones crash the
-process, let it run for ever, or make it take gigabytes. Here they are found in the file's bytes (HDF5 File Format
-Specification, version 3: IV.A object headers, III.E global heap), where nothing is larger than a text may be.
+Such texts lie in "global heaps", and so does what a virtual dataset is made of. The library (seen with 2.0) trusts what
+a file says of them: damaged ones crash the process, let it run for ever, or make it take gigabytes. Here they are found
+in the file's bytes (HDF5 File Format Specification, version 3: IV.A object headers, III.E global heap), where nothing
+is larger than a text may be.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 
 import h5py
 
-__all__ = ["attribute_text", "dataset_text"]
+__all__ = ["attribute_text", "dataset_text", "is_virtual"]
 
 LONGEST_TEXT = 1 << 16
 LARGEST_HEADER = 1 << 16
 MOST_BLOCKS = 64  # of a header
 MOST_OBJECTS = 1 << 17  # of all heaps of a file; their numbers have 16 bits
-ATTRIBUTE, CONTINUATION = 0x0C, 0x10
+LAYOUT, ATTRIBUTE, CONTINUATION = 0x08, 0x0C, 0x10
+VIRTUAL = 3  # class of a layout, from its version 4 on
 REFERENCE = struct.Struct("<IQI")  # length, address of the heap, number in it
 
 
@@ -34,7 +36,7 @@ def attribute_text(node: Any, name: str) -> str | None:
     name : str
     """
     raw = _Raw(node)
-    for message in raw.messages(h5py.h5o.get_info(node.id).addr):
+    for message in raw.messages(h5py.h5o.get_info(node.id).addr, ATTRIBUTE):
         found = _attribute(message)
         if found is not None and found[0] == name.encode():
             return raw.text(found[1])
@@ -48,6 +50,22 @@ def dataset_text(dataset: h5py.Dataset) -> str | None:
         return None
     raw = _Raw(dataset)
     return raw.text(raw.read(offset - raw.base, REFERENCE.size))
+
+
+def is_virtual(group: h5py.Group, key: bytes) -> bool:
+    """Whether a hard link leads to a virtual dataset, by its header alone: to open one is to read its heap.
+
+    True, too, where addresses are not of 8 bytes, as everybody's are: headers cannot be read here then.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    key : bytes
+        The link's name.
+    """
+    raw = _Raw(group)
+    layouts = raw.messages(group.id.links.get_info(key).u, LAYOUT)
+    return not raw.usual or any(len(layout) > 1 and layout[0] >= 4 and layout[1] == VIRTUAL for layout in layouts)
 
 
 class _Heaps:
@@ -93,7 +111,7 @@ class _Raw:
     def __init__(self, node: Any) -> None:
         self._descriptor = node.file.id.get_vfd_handle()
         self.base = node.file.userblock_size  # addresses count from here
-        self._usual = node.file.id.get_create_plist().get_sizes() == (8, 8)
+        self.usual = node.file.id.get_create_plist().get_sizes() == (8, 8)
 
     def read(self, address: int, n_bytes: int) -> bytes:
         """Fewer bytes where the file ends."""
@@ -101,10 +119,10 @@ class _Raw:
             return b""
         return os.pread(self._descriptor, n_bytes, address + self.base)
 
-    def messages(self, address: int) -> Iterator[bytes]:
-        """The attributes in an object's header."""
+    def messages(self, address: int, kind: int) -> Iterator[bytes]:
+        """The messages of a kind in an object's header."""
         head = self.read(address, 64)
-        if not self._usual or len(head) < 16:
+        if not self.usual or len(head) < 16:
             return
         if head[:4] == b"OHDR":
             at = 6 + (16 if head[5] & 0x20 else 0) + (4 if head[5] & 0x10 else 0)
@@ -117,16 +135,18 @@ class _Raw:
             if number == len(blocks):
                 return
             begin, size = blocks[number]
-            yield from self._messages_of(self.read(begin, min(size, LARGEST_HEADER)), fixed, blocks)
+            yield from self._messages_of(kind, self.read(begin, min(size, LARGEST_HEADER)), fixed, blocks)
 
-    def _messages_of(self, block: bytes, fixed: int, blocks: list[tuple[int, int]]) -> Iterator[bytes]:
+    def _messages_of(
+        self, wanted: int, block: bytes, fixed: int, blocks: list[tuple[int, int]]
+    ) -> Iterator[bytes]:
         at = 4 if fixed < 8 and block[:4] == b"OCHK" else 0
         while at + fixed <= len(block):
             kind, size = struct.unpack_from("<HH" if fixed == 8 else "<BH", block, at)
             content = block[at + fixed : at + fixed + size]
             if kind == CONTINUATION and len(content) >= 16:
                 blocks.append(struct.unpack_from("<QQ", content))
-            elif kind == ATTRIBUTE:
+            elif kind == wanted:
                 yield content
             at += fixed + size
 
