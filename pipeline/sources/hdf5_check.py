@@ -11,12 +11,13 @@ import math
 from typing import Any
 
 import h5py
+import numpy as np
 
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.fields import LARGEST_DEFLATE_RATIO, LARGEST_SAMPLE_BYTES
 from trueflow.pipeline.sources.hdf5_text import is_virtual
 
-__all__ = ["check_dataset", "follow"]
+__all__ = ["check_dataset", "follow", "follow_reference"]
 
 LONGEST_CHAIN = 16  # of soft links
 # What any dataset may declare: fill values need not be stored, and Blosc makes next to nothing of a constant.
@@ -44,10 +45,10 @@ def follow(group: h5py.Group, path: str, *, where: str, n_followed: int = 0) -> 
         key = name.encode("utf-8", "surrogateescape")
         if not node.id.links.exists(key):
             return None
-        kind = node.id.links.get_info(key).type
+        link = node.id.links.get_info(key)
+        kind = link.type
         if kind == h5py.h5l.TYPE_HARD:
-            if is_virtual(node, key):
-                _refuse(where, "a virtual dataset")
+            _refuse_virtual(node, link.u, where)
             node = node[name]
         elif kind == h5py.h5l.TYPE_SOFT:
             if n_followed == LONGEST_CHAIN:
@@ -57,6 +58,30 @@ def follow(group: h5py.Group, path: str, *, where: str, n_followed: int = 0) -> 
         else:
             _refuse(where, "a link")
     return node
+
+
+def follow_reference(dataset: h5py.Dataset, index: tuple[int, ...], *, where: str) -> Any:
+    """The node that an element of a dataset of object references stands for; None where it stands for nothing.
+
+    Raises
+    ------
+    TrueflowError
+        For a virtual dataset.
+    """
+    reference = dataset[index]
+    if not reference:
+        return None
+    address, element = np.empty((), np.uint64), dataset.id.get_space()
+    if index:  # all of it is selected where there is one element
+        element.select_elements([index])
+    dataset.id.read(h5py.h5s.create(h5py.h5s.SCALAR), element, address, mtype=h5py.h5t.STD_REF_OBJ)
+    _refuse_virtual(dataset, int(address), where)
+    return dataset.file[reference]
+
+
+def _refuse_virtual(node: Any, address: int, where: str) -> None:
+    if is_virtual(node, address):
+        _refuse(where, "a virtual dataset")
 
 
 def check_dataset(dataset: h5py.Dataset, where: str) -> None:

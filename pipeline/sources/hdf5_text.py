@@ -52,19 +52,20 @@ def dataset_text(dataset: h5py.Dataset) -> str | None:
     return raw.text(raw.read(offset - raw.base, REFERENCE.size))
 
 
-def is_virtual(group: h5py.Group, key: bytes) -> bool:
-    """Whether a hard link leads to a virtual dataset, by its header alone: to open one is to read its heap.
+def is_virtual(node: Any, address: int) -> bool:
+    """Whether a virtual dataset is at an address, by its header alone: to open one is to read its heap.
 
     True, too, where addresses are not of 8 bytes, as everybody's are: headers cannot be read here then.
 
     Parameters
     ----------
-    group : h5py.Group
-    key : bytes
-        The link's name.
+    node : h5py.Group or h5py.Dataset
+        Of the same file.
+    address : int
+        What a hard link or a reference holds.
     """
-    raw = _Raw(group)
-    layouts = raw.messages(group.id.links.get_info(key).u, LAYOUT)
+    raw = _Raw(node)
+    layouts = raw.messages(address, LAYOUT)
     return not raw.usual or any(len(layout) > 1 and layout[0] >= 4 and layout[1] == VIRTUAL for layout in layouts)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trueflow.pipeline.errors import TrueflowError
 from trueflow.pipeline.sources.fields import Fields
 from trueflow.pipeline.sources.hdf5 import broken_file, checked, child, open_hdf5, text_attribute, text_of
+from trueflow.pipeline.sources.hdf5_check import follow_reference
 
 __all__ = ["MatFile", "open_mat"]
 
@@ -143,8 +144,8 @@ class _Hdf5(MatFile):
             return node if index == 0 else None
         if not 0 <= index < node.size or node.size > LONGEST_STRUCT:
             return None
-        reference = node[tuple(int(i) for i in np.unravel_index(index, node.shape))]
-        target = checked(self._file[reference], "#refs#") if reference else None
+        place = tuple(int(i) for i in np.unravel_index(index, node.shape))
+        target = checked(follow_reference(node, place, where="#refs#"), "#refs#")
         is_value = isinstance(target, h5py.Dataset) and target.shape is not None and not _holds_references(target)
         return target if is_value else None
 

@@ -441,6 +441,19 @@ def test_references_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
         VerasonicsRecording(path)
 
 
+def test_a_virtual_dataset_behind_a_reference_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "workspace.mat"
+    write_v73(path, workspace())
+    with h5py.File(path, "r+") as file:
+        layout = h5py.VirtualLayout((1, 1), "f8")
+        layout[...] = h5py.VirtualSource("elsewhere.h5", "value", (1, 1))
+        made = file.create_virtual_dataset("#refs#/virtual", layout)
+        file["Event/tx"][0, 0] = made.ref
+    monkeypatch.setattr(h5py.Dataset, "is_virtual", False)  # what the opened dataset would say comes too late
+    with pytest.raises(TrueflowError, match="is in another file; found a virtual dataset"):
+        VerasonicsRecording(path)
+
+
 def test_fields_too_large_to_be_real_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "workspace.mat"
     write_v73(path, workspace())
