@@ -64,8 +64,8 @@ def _lines(document: Document) -> Iterator[str]:
         f"pixels: B-mode, and color over it where there is flow, drawn as `trueflow replay` draws them, at the frame's "
         f"own resolution. Each run takes {first['seconds']:.0f} s after a warm-up: back to back, or with a packet due "
         f"every 30th of a second, from which its latency counts. The case is a frozen packet, made for timing: one "
-        "straight vessel, simulated with few scatterers, and not the scene `sim://femoral`. Of its color "
-        "about a third is side lobes beside the vessel, which the mask shows."
+        "straight vessel, simulated with few scatterers, and not the scene `sim://femoral`. A part "
+        "of its color is side lobes beside the vessel: [the comparison](compare.md#the-whole-chain) counts them."
     )
     yield ""
     yield from table(

@@ -5,14 +5,12 @@
 // The power reference is a quantile of R0 over the frame, from a histogram of its floating-point bits (exponent and
 // three mantissa bits: 8 bins an octave), so that one bright speck does not set it. Integer atomics only.
 // Threads: x pixel (power_reference: one thread). Maps [n_z][n_x]; histogram int [2048], zeroed by the caller.
-#include "kernel.cuh"
+#include "math.cuh"
 
 #define FLOW_BINS 2048
 
 TF_INLINE int power_bin(float power) {
-  int bits;
-  memcpy(&bits, &power, sizeof bits);
-  return power > 0.f ? bits >> 20 : 0;  // below 2^31 >> 20 = 2048
+  return power > 0.f ? float_bits(power) >> 20 : 0;  // below 2^31 >> 20 = 2048
 }
 
 TF_KERNEL(power_histogram, const int n_pixels, const float* __restrict__ r0, int* __restrict__ histogram) {
@@ -26,8 +24,7 @@ TF_KERNEL(power_reference, const int n_above, const int* __restrict__ histogram,
   if (blockIdx.x * blockDim.x + threadIdx.x > 0) return;
   int bin = FLOW_BINS, count = 0;
   while (bin > 0 && count < n_above) count += histogram[--bin];
-  const int bits = bin << 20;
-  memcpy(reference, &bits, sizeof bits);
+  reference[0] = float_of_bits(bin << 20);
 }
 
 struct FlowGateParams {

@@ -119,9 +119,7 @@ TF_KERNEL(lag_phasor, const int n_pixels, const float* __restrict__ r0, const fl
 TF_KERNEL(unwrapped_turns, const int n_pixels, const float* __restrict__ phase_turns,
           const unsigned char* __restrict__ mask, const signed char* __restrict__ fold, float* __restrict__ turns) {
   TF_EACH(pixel, n_pixels) {
-    const unsigned nan_bits = 0x7fc00000u;
-    float nan;
-    memcpy(&nan, &nan_bits, sizeof nan);
+    const float nan = float_of_bits(0x7fc00000);
     turns[pixel] = mask[pixel] ? phase_turns[pixel] + static_cast<float>(fold[pixel]) : nan;
   }
 }

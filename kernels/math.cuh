@@ -64,10 +64,7 @@ TF_INLINE float exp2_approximate(float x) {
       1.f +
       f * (0.693147182f +
            f * (0.240226462f + f * (0.0555032864f + f * (0.00961848907f + f * (0.00133999309f + f * 0.00015345811f)))));
-  const int bits = (static_cast<int>(whole) + 127) << 23;
-  float scale;
-  memcpy(&scale, &bits, sizeof scale);
-  return part * scale;
+  return part * float_of_bits((static_cast<int>(whole) + 127) << 23);
 }
 
 // |error| < 1e-7 + 6e-8 |log2 x|; what lies below the least normal float counts as that. x = 2^e m, m in [sqrt(1/2),

@@ -38,8 +38,8 @@ class EnsembleFilter(Protocol):
 ORDERS = {"auto": 1, "polynomial": 1, "fir": 4, "iir": 2}
 # Of so few pulses a straight line leaves noise as coherent as blood: with four, 35 % of the folds shown in the femoral
 # scene at 2.5 v_N were wrong, and none with the mean taken out alone. From six pulses on the mean alone is too little:
-# in that scene (tissue 35 dB over blood, walls that move, 12 frames) it colored 70,059 pixels outside vessels, a line
-# 709. With five the mean alone colors 649: noise is then so coherent by itself that the gate is higher.
+# in that scene (tissue 35 dB over blood, walls that move, 12 frames) it colored 69,413 pixels outside vessels, a line
+# 620. With five the mean alone colors 584: noise is then so coherent by itself that the gate is higher.
 FEW_PULSES = 5
 
 # Device, image shape, when the slow-time samples are taken (in any unit), settings.
